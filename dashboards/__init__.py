@@ -1,0 +1,1 @@
+"""The web: pages, live stream, HTTP interface, access."""

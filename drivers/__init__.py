@@ -1,0 +1,1 @@
+"""Drivers: one protocol per file; a device model is a YAML profile."""

@@ -1,0 +1,1 @@
+"""Site files: YAML with line marks to typed objects."""

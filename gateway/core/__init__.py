@@ -1,0 +1,1 @@
+"""The core loop: one inbox, one writer."""

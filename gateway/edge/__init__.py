@@ -1,0 +1,1 @@
+"""The edge loop: plan, poll, decode, keep, send."""

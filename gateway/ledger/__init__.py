@@ -1,0 +1,1 @@
+"""The time ledger: availability that can be recomputed. Pure."""

@@ -1,0 +1,1 @@
+"""Simulated estates: a plant that obeys simple physics, served over the real protocols."""
