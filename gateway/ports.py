@@ -298,7 +298,8 @@ class Commit:
 
     records: (kind, id, estate, body) replace the current state of alarms, orders, conditions, settings…;
     a body of None deletes · applied: message keys · journal: the turn's input for the replay after a crash ·
-    accounts: cumulative balance per (gateway, boot, device).
+    commands: ids of the commands that were carried out, answers: what each of them gave back. The
+    cumulative balance per (gateway, boot, device) goes as records of the kind `account`.
     """
 
     events: list[Event] = field(default_factory=list)
@@ -307,6 +308,7 @@ class Commit:
     applied: list[MessageKey] = field(default_factory=list)
     journal: list[tuple[str, Ms, bytes]] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
+    answers: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # by command id; optional
 
 
 class StateStore(Protocol):
@@ -340,7 +342,17 @@ class StateStore(Protocol):
         limit: int = 1000,
         newest_first: bool = False,
     ) -> list[tuple[int, Event]]:
-        """Facts that match, with their sequence number, in chain order (or reversed)."""
+        """Facts that match, with their sequence number, in chain order (or reversed).
+
+        [start, end) is event time. `after` is a number of the estate's own chain, so it needs `estate`
+        (ValueError otherwise); across estates the order is that of the commits.
+        """
+
+    def verify(self, estate: str) -> int | None:
+        """The first sequence number of the chain that was edited, deleted, moved or cut; None when sound."""
+
+    def command(self, id: str) -> dict[str, Any] | None:  # noqa: A002 - the word of the field
+        """The answer of a command that was carried out ({} when it gave none); None when it is unknown."""
 
     def applied(self) -> dict[tuple[str, str, str], list[tuple[int, int]]]:
         """Applied ranges [first, last] per (gateway, boot, lane)."""
@@ -348,20 +360,92 @@ class StateStore(Protocol):
     def journal(self, after: int) -> list[tuple[int, str, Ms, bytes]]:
         """Inputs committed after position `after`, in order."""
 
+    def position(self) -> int:
+        """Number of the newest journal entry ever written (trimmed ones count); 0 before the first."""
+
     def trim_journal(self, upto: int) -> None:
         """Forget inputs that a snapshot covers."""
 
-    def notices(self, states: Sequence[str], limit: int = 100) -> list[tuple[Notice, str, int]]:
-        """Notices in the given states (waiting, sent, failed): (notice, state, attempts)."""
+    def notices(
+        self, states: Sequence[str], limit: int = 100, *, due: Ms | None = None
+    ) -> list[tuple[Notice, str, int]]:
+        """Notices in the given states (waiting, sent, failed, given_up): (notice, state, attempts).
 
-    def notice_result(self, id: str, *, ok: bool, at: Ms, detail: str) -> None:  # noqa: A002 - as above
-        """A receipt or a failure of one attempt."""
+        Life safety first, then by priority and age. `due` leaves out those to be retried after it.
+        """
+
+    def notice_result(
+        self,
+        id: str,  # noqa: A002 - as above
+        *,
+        ok: bool,
+        at: Ms,
+        detail: str,
+        retry_at: Ms | None = None,
+        final: bool = False,
+    ) -> None:
+        """A receipt (sent) or a failure of one attempt (failed; given_up when `final`)."""
+
+    def notice_counts(self) -> dict[str, int]:
+        """How many notices are in each state."""
 
     def backup(self, folder: str) -> None:
         """A consistent copy while writing goes on."""
 
     def close(self) -> None:
         """Let go."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person as stored: `body` holds name, role, duties, scope… (JSON), `password_hash` "" = no log-in."""
+
+    id: str
+    body: Mapping[str, Any]
+    password_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A log-in. Only the hash of its token is stored; `kind` says what for (web, phone, display, api)."""
+
+    token_hash: str
+    user: str
+    kind: str
+    created: Ms
+    last_seen: Ms
+    expires: Ms
+
+
+class AccountStore(Protocol):
+    """People and their sessions, kept outside the event chain. Blocking; call it in a thread."""
+
+    def users(self) -> list[User]:
+        """Everybody, by id."""
+
+    def user(self, id: str) -> User | None:  # noqa: A002 - the word of the field
+        """One person."""
+
+    def put_user(self, id: str, body: Mapping[str, Any], password_hash: str | None = None) -> None:  # noqa: A002 - as above
+        """Make or replace; a `password_hash` of None keeps the present one."""
+
+    def drop_user(self, id: str) -> None:  # noqa: A002 - as above
+        """Forget a person and end all their sessions."""
+
+    def session(self, token_hash: str) -> Session | None:
+        """One session, expired or not: the caller compares `expires` with its clock."""
+
+    def put_session(self, session: Session) -> None:
+        """Make or replace. Raises NotFound when there is no such user."""
+
+    def touch_session(self, token_hash: str, last_seen: Ms, expires: Ms) -> None:
+        """Note its use; nothing happens when it is gone."""
+
+    def drop_session(self, token_hash: str) -> None:
+        """End one; nothing happens when it is gone."""
+
+    def drop_sessions(self, *, user: str | None = None, expired_at: Ms | None = None) -> int:
+        """End those of a user, or those whose `expires` is not after `expired_at`; how many."""
 
 
 class Notifier(Protocol):
