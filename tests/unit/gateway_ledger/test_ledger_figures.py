@@ -149,8 +149,9 @@ def test_every_millisecond_belongs_to_exactly_one_class(claims: list[Claim], sta
 def test_the_winner_at_each_instant_is_the_highest_claim(claims: list[Claim]) -> None:
     simple = [c for c in claims if c.kind not in (DU, DP)]
     for p in partition(0, 1000, simple, 1000):
-        live = [c.kind for c in simple if c.start <= p.start and (c.end is None or c.end >= p.end)]
-        assert p.kind == min(live, default=UP)
+        for t in (p.start, (p.start + p.end) // 2, p.end - 1):
+            live = [c.kind for c in simple if c.start <= t and (c.end is None or c.end > t)]
+            assert p.kind == min(live, default=UP)
 
 
 LIFT = Asset("lift-1", "x", "elevator", {"zh": "1号梯", "en": "Lift 1"}, depends_on=("pw-1",))
