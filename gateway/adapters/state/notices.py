@@ -1,0 +1,94 @@
+"""The outgoing notices and what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from gateway.adapters.state.chain import canonical
+from gateway.adapters.state.engine import Database
+from gateway.adapters.state.tables import notices, receipts
+from gateway.errors import NotFound
+from gateway.model import Ms, Notice
+
+
+class Notices(Database):
+    """States: waiting → sent; waiting → failed → … → sent or given_up. Sent is final."""
+
+    def notices(
+        self, states: Sequence[str], limit: int = 100, *, due: Ms | None = None
+    ) -> list[tuple[Notice, str, int]]:
+        """Notices in the given states: (notice, state, attempts).
+
+        Life safety first, then by priority and age.
+        """
+        query = sa.select(notices.c.body, notices.c.state, notices.c.attempts)
+        query = query.where(notices.c.state.in_(states))
+        if due is not None:
+            query = query.where(notices.c.next_at <= due)
+        order = (notices.c.life.desc(), notices.c.priority, notices.c.t, notices.c.id)
+        with self.reading() as con:
+            rows = con.execute(query.order_by(*order).limit(limit)).all()
+        return [(Notice(**orjson.loads(body)), state, attempts) for body, state, attempts in rows]
+
+    def notice_result(
+        self,
+        id: str,  # noqa: A002 - the word of the field
+        *,
+        ok: bool,
+        at: Ms,
+        detail: str,
+        retry_at: Ms | None = None,
+        final: bool = False,
+    ) -> None:
+        """A receipt or a failure of one attempt. Raises NotFound.
+
+        A failure leaves it `failed`, due again at `retry_at` (at once when None), or `given_up` when `final`.
+        A late failure does not take back a receipt.
+        """
+        state = "sent" if ok else "given_up" if final else "failed"
+        changes: dict[str, Any] = {
+            "attempts": notices.c.attempts + 1,
+            "state": sa.case((notices.c.state == "sent", "sent"), else_=state),
+            "next_at": at if retry_at is None else retry_at,
+        }
+        with self.writing() as con:
+            done = con.execute(sa.update(notices).where(notices.c.id == id).values(changes))
+            if not done.rowcount:
+                raise NotFound(f"no notice {id}")
+            con.execute(sa.insert(receipts).values(notice=id, t=at, ok=int(ok), detail=detail))
+
+    def notice_counts(self) -> dict[str, int]:
+        """How many notices are in each state."""
+        query = sa.select(notices.c.state, sa.func.count()).group_by(notices.c.state)
+        with self.reading() as con:
+            return {state: n for state, n in con.execute(query).tuples()}  # noqa: C416 - dict() of a result is its keys
+
+    def receipts(self, id: str) -> list[tuple[Ms, bool, str]]:  # noqa: A002 - as above
+        """Every attempt of a notice: (time, success, the channel's words)."""
+        query = sa.select(receipts.c.t, receipts.c.ok, receipts.c.detail).where(receipts.c.notice == id)
+        with self.reading() as con:
+            return [(t, bool(ok), detail) for t, ok, detail in con.execute(query.order_by(receipts.c.n))]
+
+    def _queue_notices(self, con: Connection, queued: Sequence[Notice]) -> None:
+        rows = [
+            {
+                "id": n.id,
+                "estate": n.estate,
+                "t": n.t,
+                "life": int(n.life),
+                "priority": n.priority,
+                "body": canonical(asdict(n)),
+                "state": "waiting",
+                "attempts": 0,
+                "next_at": n.t,
+            }
+            for n in queued
+        ]
+        if rows:
+            con.execute(self.insert(notices).on_conflict_do_nothing(index_elements=["id"]), rows)
