@@ -1,0 +1,165 @@
+"""Rows of the responsibility matrix and duty roles, from plain data and back, with every fault by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, fields
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+
+from alerts.matrix import CHANNELS, EVENTS, UNTIL, DutyRole, Row, Step
+from gateway.errors import BadInput, Problems
+
+Place = Callable[[tuple[str | int, ...]], tuple[str, int]]
+"""From a path in a document to (file, line)."""
+
+_SECONDS = ("ack_s", "arrive_s", "restore_s", "close_s")
+_NAMES = {f.name for f in fields(Row)}
+_ITEM_TYPES = ("yesno", "number", "text")
+
+
+def rows_of(
+    data: Sequence[Mapping[str, Any]],
+    roles: Mapping[str, DutyRole],
+    *,
+    zone: tzinfo = UTC,
+    at: Place | None = None,
+    root: str = "matrix",
+) -> list[Row]:
+    """Rows from plain data (YAML, JSON). Raises Problems with all that is wrong, each with its place."""
+    problems: list[BadInput] = []
+    rows: list[Row] = []
+    seen: set[tuple[Any, ...]] = set()
+
+    def wrong(path: tuple[str | int, ...], message: str, hint: str = "") -> None:
+        file, line = at(path) if at else ("", 0)
+        where = ".".join(map(str, (root, *path)))
+        problems.append(BadInput(message, file=file, line=line, field=where, hint=hint))
+
+    for n, raw in enumerate(data):
+        before = len(problems)
+        for path, message, hint in _faults(raw, roles):
+            wrong((n, *path), message, hint)
+        if len(problems) > before:
+            continue
+        try:
+            row = _row(raw, zone)
+        except ValueError as e:
+            wrong((n,), str(e), "write dates as 2026-01-31")
+            continue
+        key = (row.id, row.version)
+        if key in seen:
+            wrong((n, "id"), f"row {row.id} version {row.version} exists twice", "give it another id")
+        seen.add(key)
+        rows.append(row)
+    if problems:
+        raise Problems(problems)
+    return rows
+
+
+_Fault = tuple[tuple[str | int, ...], str, str]
+
+
+def _faults(raw: Any, roles: Mapping[str, DutyRole]) -> Iterator[_Fault]:
+    if not isinstance(raw, Mapping):
+        yield (), "a row is a mapping", "id:, event:, responsible:, …"
+        return
+    for name in sorted(set(raw) - _NAMES):
+        yield (name,), "nobody knows this field", "remove it or correct its spelling"
+    for name in ("id", "event", "responsible"):
+        if not isinstance(raw.get(name), str) or not raw[name]:
+            yield (name,), "a text is needed", "add it"
+    yield from _value_faults(raw)
+    yield from _role_faults(raw, roles)
+    yield from _ladder_faults(raw.get("ladder") or (), roles)
+
+
+def _value_faults(raw: Mapping[str, Any]) -> Iterator[_Fault]:
+    if raw.get("event") not in EVENTS:
+        yield ("event",), f"{raw.get('event')!r} is no event type", ", ".join(EVENTS)
+    for name in _SECONDS:
+        value = raw.get(name)
+        if value is not None and not (type(value) is int and value >= 0):
+            yield (
+                (name,),
+                f"whole seconds are needed, not {value!r}",
+                "leave it out when there is no such clock",
+            )
+    if raw.get("severity") not in (None, 1, 2, 3, 4):
+        yield ("severity",), f"{raw['severity']!r} is no priority", "1 to 4"
+    if raw.get("fund_eligible", "no") not in ("yes", "no", "case", True, False):
+        yield ("fund_eligible",), f"{raw['fund_eligible']!r} is no answer", "yes, no or case"
+    for k, item in enumerate(raw.get("checklist") or ()):
+        if not isinstance(item, Mapping) or "id" not in item or item.get("type") not in _ITEM_TYPES:
+            yield ("checklist", k), "an item has an id, a text and a type", "yesno, number or text"
+
+
+def _role_faults(raw: Mapping[str, Any], roles: Mapping[str, DutyRole]) -> Iterator[_Fault]:
+    named: list[tuple[tuple[str | int, ...], Any]] = [
+        ((name,), raw[name]) for name in ("responsible", "backup", "supervisor") if raw.get(name)
+    ]
+    named += [(("inform", k), role) for k, role in enumerate(raw.get("inform") or ())]
+    for path, role in named:
+        if role not in roles:
+            yield path, f"there is no duty role {role!r}", f"known: {', '.join(roles)}"
+
+
+def _ladder_faults(ladder: Any, roles: Mapping[str, DutyRole]) -> Iterator[_Fault]:
+    last = -1
+    for k, raw in enumerate(ladder):
+        if not isinstance(raw, Mapping) or not {"after_s", "role"} <= set(raw) <= {*Step.__slots__}:
+            yield ("ladder", k), "a step has after_s, role, channel, until", "{after_s: 180, role: PM}"
+            continue
+        if type(raw["after_s"]) is not int or raw["after_s"] < max(last, 0):
+            yield ("ladder", k, "after_s"), "steps stand in the order of whole seconds", "sort them"
+        else:
+            last = raw["after_s"]
+        if raw["role"] not in roles:
+            yield (
+                ("ladder", k, "role"),
+                f"there is no duty role {raw['role']!r}",
+                f"known: {', '.join(roles)}",
+            )
+        if raw.get("channel", "push") not in CHANNELS or raw.get("until", "accept") not in UNTIL:
+            yield ("ladder", k), "unknown channel or until", f"{'/'.join(CHANNELS)}; {'/'.join(UNTIL)}"
+
+
+def _row(raw: Mapping[str, Any], zone: tzinfo) -> Row:
+    body = dict(raw)
+    body["ladder"] = tuple(Step(**s) for s in raw.get("ladder") or ())
+    for name in ("inform", "also", "checklist"):
+        body[name] = tuple(raw.get(name) or ())
+    for name in ("valid_from", "valid_to"):
+        if isinstance(raw.get(name), str):
+            body[name] = int(datetime.fromisoformat(raw[name]).replace(tzinfo=zone).timestamp()) * 1000
+    fund = raw.get("fund_eligible", "no")
+    body["fund_eligible"] = (
+        {True: "yes", False: "no"}.get(fund, fund) if isinstance(fund, bool) else str(fund)
+    )
+    return Row(**body)
+
+
+def row_dict(row: Row) -> dict[str, Any]:
+    """Plain data that `rows_of` reads back; what is at its default is left out."""
+    plain: dict[str, Any] = {}
+    for f in fields(Row):
+        value = getattr(row, f.name)
+        if f.name == "ladder":
+            value = [asdict(s) for s in row.ladder]
+        elif isinstance(value, tuple):
+            value = [dict(v) if isinstance(v, Mapping) else v for v in value]
+        if value not in (None, "", [], {}):
+            plain[f.name] = value
+    return plain
+
+
+def roles_of(data: Sequence[Mapping[str, Any]]) -> dict[str, DutyRole]:
+    """Duty roles from plain data: `{id, name: {zh, en}, external?, phone?}`. Raises BadInput."""
+    roles: dict[str, DutyRole] = {}
+    for n, raw in enumerate(data):
+        if not {"id", "name"} <= set(raw) <= {*DutyRole.__slots__}:
+            raise BadInput("a role has id, name, external, phone", field=f"roles.{n}", hint="check spelling")
+        roles[str(raw["id"])] = DutyRole(
+            str(raw["id"]), dict(raw["name"]), bool(raw.get("external", False)), str(raw.get("phone", ""))
+        )
+    return roles
