@@ -1,0 +1,63 @@
+"""What the composition root hands to the edge: plain data, already checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.ports import DeviceModel, Driver, Uplink
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceConfig:
+    """A device on a line. `timeout_s`: the longest wait for an answer; the edge learns a shorter one."""
+
+    id: str
+    unit: int
+    model: DeviceModel
+    timeout_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class LineConfig:
+    """A TCP connection or a serial bus.
+
+    `max_gap`: unused registers that are cheaper to read than a second request; 50 on TCP, 10 at 19,200 baud
+    and below, 27 at 115,200 (request time / register time). A device model may set its own.
+    `min_timeout_s`: no learnt time-out is shorter.
+    """
+
+    id: str
+    driver: Driver
+    devices: Sequence[DeviceConfig]
+    max_gap: int = 50
+    min_timeout_s: float = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeConfig:
+    """One edge of one estate. `outbox_bytes` bounds the payload that waits for the core."""
+
+    estate: str
+    gateway: str
+    lines: Sequence[LineConfig]
+    data_dir: Path
+    cfg_hash: str
+    software: str
+    outbox_bytes: int = 512_000_000
+    tick_s: float = 0.05
+    account_s: float = 10.0
+    drain_per_s: float = 500.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """Who the uplink is: persistent client id, topics to hear, last will of the next connection."""
+
+    client_id: str
+    subscribe: tuple[str, ...]
+    will: Callable[[], tuple[str, bytes]]
+
+
+MakeUplink = Callable[[Hello], Uplink]

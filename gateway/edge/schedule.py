@@ -1,0 +1,67 @@
+"""Pure: due times on a fixed grid. Next = last due + period, never now + period; a missed round is counted.
+
+Times are ms on the edge's steady axis (monotonic seconds × site speed), so that setting the system clock
+neither stalls nor bunches the polling.
+"""
+
+from __future__ import annotations
+
+import heapq
+import zlib
+from dataclasses import dataclass
+
+SLOT_MS = 20
+"""Deadlines are rounded up to slots: at low load the cost is wake-ups, not points."""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One round of a job that is due: its deadline, and how many rounds before it were missed."""
+
+    job: int
+    due: float
+    missed: int
+
+
+class Grid:
+    """Deadlines of one line's jobs. Urgent (life-safety) jobs go first among those that are due."""
+
+    def __init__(self, slot_ms: int = SLOT_MS) -> None:
+        self._slot = slot_ms
+        self._heaps: tuple[list[tuple[float, int]], list[tuple[float, int]]] = ([], [])
+        self._jobs: dict[int, tuple[float, bool]] = {}
+        self._due: dict[int, float] = {}
+
+    def add(self, job: int, period_ms: float, *, start: float, key: str = "", urgent: bool = False) -> None:
+        """First due within one period after `start`; jobs with one key and period share their instants."""
+        if period_ms <= 0:
+            raise ValueError(f"a period of {period_ms} ms is not possible")
+        offset = self._ceil(zlib.crc32(key.encode()) % max(1, int(period_ms))) % period_ms
+        self._jobs[job] = (period_ms, urgent)
+        self._push(job, start + (offset - start) % period_ms)
+
+    def pick(self, now: float) -> Round | None:
+        """The job to run now, or None; its next deadline is set."""
+        for heap in self._heaps:
+            if heap and heap[0][0] <= now:
+                _, job = heapq.heappop(heap)
+                period, due = self._jobs[job][0], self._due[job]
+                missed = max(0, int((now - due) // period))
+                self._push(job, due + (missed + 1) * period)
+                return Round(job, due + missed * period, missed)
+        return None
+
+    def next_due(self) -> float:
+        """When to wake up; infinity without jobs."""
+        return min((heap[0][0] for heap in self._heaps if heap), default=float("inf"))
+
+    def deadline(self, job: int) -> float:
+        """The next deadline of a job."""
+        return self._due[job]
+
+    def _push(self, job: int, due: float) -> None:
+        self._due[job] = due
+        heapq.heappush(self._heaps[0 if self._jobs[job][1] else 1], (self._ceil(due), job))
+
+    def _ceil(self, t: float) -> float:
+        return -(-t // self._slot) * self._slot
