@@ -1,0 +1,64 @@
+"""A sump with two pumps in turn, started and stopped by level."""
+
+from __future__ import annotations
+
+from simulators.plant.base import Surroundings, Unit
+
+STOP_M, START_M, BOTH_M, HI_M, HIHI_M, DEPTH_M = 0.40, 1.00, 1.20, 1.40, 1.70, 2.00
+PIT_M2 = 2.0
+PUMP_M3H = 15.0
+SEEP_M3H = 1.3
+RAIN_M3H = 60.0
+SURGE_M3H = 330.0
+
+
+class Sump(Unit):
+    """Faults: sump_high (inflow beyond both pumps), sump_pumps_fail (both tripped, and inflow goes on)."""
+
+    def __init__(self, asset: str, seed: int) -> None:
+        super().__init__(asset, seed)
+        self.level = 0.5 + self.rng.random() * 0.35
+        self.lead = 1
+        self.on = {1: False, 2: False}
+        self.starts = {1: 2210.0, 2: 2195.0}
+
+    def step(self, around: Surroundings) -> None:
+        """Inflow, pumping, float switches."""
+        broken = self.fault("sump_pumps_fail")
+        inflow = SEEP_M3H + RAIN_M3H * around.rain + SURGE_M3H * self.fault("sump_high") + 120.0 * broken
+        able = around.essential and not broken
+        wanted = self._wanted() if able else ()
+        for n in (1, 2):
+            if n in wanted and not self.on[n]:
+                self.starts[n] += 1
+            if self.on[n] and n not in wanted and n == self.lead:
+                self.lead = 3 - self.lead
+            self.on[n] = n in wanted
+        out = PUMP_M3H * sum(self.on.values())
+        self.level = min(DEPTH_M, max(0.1, self.level + (inflow - out) / PIT_M2 / 3600 * around.dt))
+
+    def _wanted(self) -> tuple[int, ...]:
+        if self.level <= STOP_M:
+            return ()
+        running = tuple(n for n, on in self.on.items() if on)
+        if self.level >= BOTH_M:
+            return (1, 2)
+        if running:
+            return running
+        return (self.lead,) if self.level >= START_M else ()
+
+    def values(self) -> dict[str, float]:
+        """Level in m above the bottom; the floats are independent of it."""
+        broken = bool(self.fault("sump_pumps_fail"))
+        out = {
+            "sump.level": max(0.0, self.level + self.noise("level", 0.003)),
+            "sump.hi_float": float(self.level >= HI_M),
+            "sump.hihi_float": float(self.level >= HIHI_M),
+        }
+        for n in (1, 2):
+            out[f"sump.pump{n}.run"] = float(self.on[n])
+            out[f"sump.pump{n}.fault"] = float(broken)
+            out[f"sump.pump{n}.auto"] = 1.0
+            out[f"sump.pump{n}.current"] = 7.8 + self.noise(f"a{n}", 0.05) if self.on[n] else 0.0
+            out[f"sump.pump{n}.starts"] = self.starts[n]
+        return out

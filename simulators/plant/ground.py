@@ -1,0 +1,74 @@
+"""What lies in the ground: manhole covers with gas and level sensors, and the septic tank."""
+
+from __future__ import annotations
+
+from simulators.plant.base import Surroundings, Unit, toward
+
+
+class Manhole(Unit):
+    """Battery-fed sensor under a cover. Faults: manhole_open (tilted and moved), manhole_gas."""
+
+    slow = True
+
+    def __init__(self, asset: str, seed: int) -> None:
+        super().__init__(asset, seed)
+        self.rest_tilt = 0.4 + self.rng.random() * 0.8
+        self.clear_mm = 1700.0 + self.rng.random() * 200
+        self.level_mm = self.clear_mm
+        self.ch4, self.h2s = 1.2, 0.8
+        self.batt = 88.0 - self.rng.random() * 8
+        self.rain = 0.0
+
+    def step(self, around: Surroundings) -> None:
+        """Gas gathers, water rises with rain and falls slower."""
+        gas = self.fault("manhole_gas")
+        self.ch4 = toward(self.ch4, 1.2 + 34.0 * gas, 4.0, around.dt)
+        self.h2s = toward(self.h2s, 0.8 + 11.0 * gas, 4.0, around.dt)
+        self.level_mm = toward(self.level_mm, self.clear_mm - 1400.0 * around.rain, 400.0, around.dt)
+        self.batt = max(5.0, self.batt - 1e-6 * around.dt)
+
+    def values(self) -> dict[str, float]:
+        """Tilt in °, level in mm below the cover, gases in %LEL, mg/m³ and %vol."""
+        n = self.noise
+        moved = self.fault("manhole_open")
+        gas = self.fault("manhole_gas")
+        return {
+            "mh.tilt": max(0.0, (12.0 + 30.0 * moved if moved else self.rest_tilt) + n("tilt", 0.08)),
+            "mh.moved": float(moved > 0),
+            "mh.level": self.level_mm + n("level", 3.0),
+            "mh.ch4": max(0.0, self.ch4 + n("ch4", 0.1)),
+            "mh.h2s": max(0.0, self.h2s + n("h2s", 0.06)),
+            "mh.o2": 20.8 - 0.6 * gas + n("o2", 0.02),
+            "mh.co": 1.5 + n("co", 0.15),
+            "mh.batt": self.batt,
+            "mh.rssi": -88.0 + n("rssi", 1.5),
+        }
+
+
+class Septic(Unit):
+    """Septic tank with a pressure-relief alarm. Fault: septic_gas (vent blocked: gas and pressure rise)."""
+
+    slow = True
+
+    def __init__(self, asset: str, seed: int) -> None:
+        super().__init__(asset, seed)
+        self.ch4, self.h2s, self.kpa = 2.2, 1.6, 0.3
+        self.level_mm = 900.0 + self.rng.random() * 60
+
+    def step(self, around: Surroundings) -> None:
+        """Gas and pressure follow the vent."""
+        gas = self.fault("septic_gas")
+        self.ch4 = toward(self.ch4, 2.2 + 32.0 * gas, 6.0, around.dt)
+        self.h2s = toward(self.h2s, 1.6 + 9.0 * gas, 6.0, around.dt)
+        self.kpa = toward(self.kpa, 0.3 + 3.2 * gas, 10.0, around.dt)
+
+    def values(self) -> dict[str, float]:
+        """Level in mm to the cover, pressure in kPa."""
+        n = self.noise
+        return {
+            "sep.ch4": max(0.0, self.ch4 + n("ch4", 0.1)),
+            "sep.h2s": max(0.0, self.h2s + n("h2s", 0.08)),
+            "sep.pressure": max(0.0, self.kpa + n("kpa", 0.015)),
+            "sep.level": self.level_mm + n("level", 2.0),
+            "sep.relief": float(self.kpa > 5.0),
+        }

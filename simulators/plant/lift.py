@@ -1,0 +1,206 @@
+"""A traction lift: 18 floors, 1.75 m/s. Trips, doors, passengers; stops where it is when the power goes."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from simulators.plant.base import Surroundings, Unit, toward
+
+FLOORS = 18
+FLOOR_M = 2.9
+RATED = 1.75
+ACCEL = 0.8
+CREEP = 0.3
+ZONE_M = 0.15
+DOOR_S = 2.8
+BUTTON_AFTER_S, BUTTON_HELD_S, BUTTON_AGAIN_S = 20.0, 4.0, 45.0
+"""A trapped passenger presses the alarm button after 20 s for 4 s, and again every 45 s."""
+
+Phase = Literal["idle", "boarding", "closing", "moving", "opening", "held", "creeping", "out"]
+
+
+class Lift(Unit):
+    """One car. Faults: trap_passenger (stops between two floors with a person in it), lift_fault.
+
+    held: stopped between floors · creeping: to the nearest floor at 0.3 m/s · out: out of service at a
+    floor with the door open.
+    """
+
+    def __init__(self, asset: str, seed: int) -> None:
+        super().__init__(asset, seed)
+        self.phase: Phase = "idle"
+        self.timer = 0.0
+        self.pos = float(self.rng.randrange(FLOORS)) * FLOOR_M
+        self.target = self.pos
+        self.speed = 0.0
+        self.door = 0.0  # 0 closed … 1 open
+        self.door_time = DOOR_S
+        self.passenger = False
+        self.mains = True
+        self.recall = False
+        self.wait = self.rng.uniform(2.0, 40.0)
+        self.level_err = 0.0
+        self.vib = (0.16, 0.10)
+        self.trips = 41_200.0 + self.rng.randrange(5000)
+        self.run_s = self.trips * 21.0
+        self.motor_c = 38.0
+        self.held_s = 0.0
+
+    # ── motion ────────────────────────────────────────────────────────────────────────────────────────
+
+    def step(self, around: Surroundings) -> None:
+        """One tick of the car."""
+        self.timer += around.dt
+        self.mains, self.recall = around.essential, around.recall
+        getattr(self, f"_{self.phase}")(around.dt, around.hour)
+        self.motor_c = toward(self.motor_c, 52.0 if self.phase == "moving" else 38.0, 600.0, around.dt)
+        self.held_s = self.held_s + around.dt if self.phase == "held" else 0.0
+        if self.speed:
+            self.run_s += around.dt
+
+    def _enter(self, phase: Phase) -> None:
+        self.phase, self.timer = phase, 0.0
+
+    def _idle(self, dt: float, hour: float) -> None:
+        if self.fault("lift_fault") and self.mains:
+            self._enter("opening")
+        elif self.fault("trap_passenger") and self.mains:
+            self._start_trip(passenger=True)
+        elif self.recall and self.mains and self.pos > ZONE_M:
+            self._go_to(0)
+        elif self.mains and not self.recall:
+            self.wait -= dt
+            if self.wait <= 0:
+                quiet = 4.0 if hour < 6 or hour >= 23 else 1.0
+                self.wait = self.rng.uniform(8.0, 70.0) * quiet
+                self._enter("opening")
+                self.passenger = False
+                self.door_time = DOOR_S + self.rng.gauss(0, 0.05)
+
+    def _opening(self, dt: float, _hour: float) -> None:
+        if not self.mains:
+            return
+        self.door = min(1.0, self.door + dt / self.door_time)
+        if self.door >= 1.0:
+            self._enter("out" if self.fault("lift_fault") else "boarding")
+
+    def _boarding(self, _dt: float, _hour: float) -> None:
+        self.passenger = self.timer > 1.5 and not self.recall
+        if self.mains and (self.timer >= 5.0 or self.fault("trap_passenger")):
+            self._enter("closing")
+
+    def _closing(self, dt: float, _hour: float) -> None:
+        if not self.mains:
+            return
+        self.door = max(0.0, self.door - dt / self.door_time)
+        if self.door <= 0.0:
+            self._start_trip(self.passenger)
+
+    def _start_trip(self, passenger: bool) -> None:
+        here = round(self.pos / FLOOR_M)
+        floors = [f for f in range(FLOORS) if abs(f - here) >= 2]
+        self.passenger = passenger or bool(self.fault("trap_passenger"))
+        self._go_to(0 if self.recall else self.rng.choice(floors))
+
+    def _go_to(self, floor: int) -> None:
+        self.target = floor * FLOOR_M
+        self.vib = (0.16 + self.rng.random() * 0.06, 0.10 + self.rng.random() * 0.04)
+        self.trips += 1
+        self._enter("moving")
+
+    def _moving(self, dt: float, _hour: float) -> None:
+        if not self.mains:
+            self._enter("held" if not self._in_zone() else "creeping")
+            self.speed = 0.0
+            return
+        if self.fault("trap_passenger") and self._between_floors() and self.timer > 1.0:
+            self.passenger, self.speed = True, 0.0
+            self._enter("held")
+            return
+        self._travel(dt, RATED)
+        if self.pos == self.target:
+            self._arrive()
+
+    def _held(self, _dt: float, _hour: float) -> None:
+        if self.mains and not self.fault("trap_passenger") and self.timer > 3.0:
+            self.target = round(self.pos / FLOOR_M) * FLOOR_M
+            self._enter("creeping")
+
+    def _creeping(self, dt: float, _hour: float) -> None:
+        if not self.mains:
+            self.speed = 0.0
+            return
+        self.target = round(self.pos / FLOOR_M) * FLOOR_M
+        self._travel(dt, CREEP)
+        if self.pos == self.target:
+            self._arrive()
+
+    def _out(self, _dt: float, _hour: float) -> None:
+        self.passenger = False
+        if not self.fault("lift_fault"):
+            self._enter("boarding")
+
+    def _travel(self, dt: float, limit: float) -> None:
+        left = abs(self.target - self.pos)
+        self.speed = min(limit, self.speed + ACCEL * dt, max(0.12, math.sqrt(2 * ACCEL * left)))
+        move = min(left, self.speed * dt)
+        self.pos += math.copysign(move, self.target - self.pos)
+        if left - move < 1e-9:
+            self.pos = self.target
+
+    def _arrive(self) -> None:
+        self.speed = 0.0
+        self.level_err = max(-7.0, min(7.0, self.rng.gauss(0, 2.2)))
+        self._enter("opening" if not self.recall or self.passenger else "idle")
+
+    def _in_zone(self) -> bool:
+        return abs(self.pos - round(self.pos / FLOOR_M) * FLOOR_M) <= ZONE_M
+
+    def _between_floors(self) -> bool:
+        return 0.3 < self.pos / FLOOR_M % 1.0 < 0.7
+
+    # ── sensors ───────────────────────────────────────────────────────────────────────────────────────
+
+    def _button(self) -> bool:
+        since = self.held_s - BUTTON_AFTER_S
+        return self.passenger and since >= 0 and since % BUTTON_AGAIN_S < BUTTON_HELD_S
+
+    def _mode(self) -> int:
+        if self.phase == "out" or (self.fault("lift_fault") and self.phase == "opening"):
+            return 0
+        return 3 if self.recall else 1
+
+    def values(self) -> dict[str, float]:
+        """The generic lift box: mode 0 stopped, 1 normal, 3 fire recall; fault 2 = door does not close."""
+        n = self.noise
+        moving = self.speed > 0
+        closed = self.door <= 0.0
+        up = self.target > self.pos
+        sigma = 0.01 if moving else 0.002
+        return {
+            "lift.service_mode": float(self._mode()),
+            "lift.moving": float(moving),
+            "lift.direction": (1.0 if up else 2.0) if moving else 0.0,
+            "lift.door_zone": float(self._in_zone()),
+            "lift.floor": float(round(self.pos / FLOOR_M) + 1),
+            "lift.door_closed": float(closed),
+            "lift.passenger": float(self.passenger),
+            "lift.alarm_button": float(self._button()),
+            "lift.mains": float(self.mains),
+            "lift.safety_chain": 1.0,
+            "lift.door_lock": float(closed),
+            "lift.brake": float(moving),
+            "lift.fault_code": 2.0 if self._mode() == 0 else 0.0,
+            "lift.speed": self.speed,
+            "lift.level_err": self.level_err,
+            "lift.vib_z": max(0.0, self.vib[0] + n("vz", sigma)),
+            "lift.vib_xy": max(0.0, self.vib[1] + n("vxy", sigma)),
+            "lift.door_time": self.door_time,
+            "lift.trips": self.trips,
+            "lift.run_min": float(int(self.run_s / 60)),
+            "lift.motor_temp": self.motor_c + n("motor", 0.15),
+            "lift.room_temp": 26.0 + n("room", 0.1),
+            "lift.pit_water": 0.0,
+            "lift.car_call_ok": 1.0,
+        }

@@ -1,0 +1,88 @@
+"""Incoming supply with transformer, and the transfer switch between grid and generator."""
+
+from __future__ import annotations
+
+import math
+
+from simulators.plant.base import Surroundings, Unit, toward
+
+TRANSFORMER_KVA = 630.0
+RETURN_DELAY_S = 10.0
+"""The grid must hold this long before the switch goes back to it."""
+
+
+class Power(Unit):
+    """A 630 kVA dry transformer. Kept by the generator when the grid is gone: only the essential bus.
+
+    Faults: power_cut (the grid is gone), leak_current (residual current), transformer_hot.
+    """
+
+    def __init__(self, asset: str, seed: int) -> None:
+        super().__init__(asset, seed)
+        self.ats = 1
+        self.held_s = RETURN_DELAY_S
+        self.kw = 90.0
+        self.leak_ma = 140.0
+        self.winding_c = 66.0
+        self.fan = False
+        self.kwh = 128_400.0 + self.rng.random() * 1000
+        self.mains = True
+
+    def step(self, around: Surroundings) -> None:
+        """Settle the two bus sections and follow the load."""
+        self.mains = around.mains = not self.fault("power_cut")
+        self.held_s = self.held_s + around.dt if self.mains else 0.0
+        if self.mains and self.held_s >= RETURN_DELAY_S:
+            self.ats = 1
+        elif not self.mains and around.generated:
+            self.ats = 2
+        around.normal = self.mains and self.ats == 1
+        around.essential = around.normal or (self.ats == 2 and around.generated)
+        around.generator_load = 48.0 if self.ats == 2 and around.generated else 0.0
+        demand = 85.0 + 45.0 * math.exp(-(((around.hour - 20.0) / 3.0) ** 2)) + self.noise("kw", 0.8)
+        self.kw = toward(self.kw, demand if around.normal else 0.0, 2.0, around.dt)
+        self.kwh += self.kw * around.dt / 3600
+        self.leak_ma = toward(self.leak_ma, self._leak_target(), 2.0, around.dt)
+        hot = self.fault("transformer_hot")
+        winding = 118.0 + 26.0 * hot if hot else 46.0 + 0.2 * self.kw
+        self.winding_c = toward(self.winding_c, winding, 15.0 if hot else 120.0, around.dt)
+        self.fan = self.winding_c > (80.0 if self.fan else 100.0)
+
+    def _leak_target(self) -> float:
+        leak = self.fault("leak_current")
+        if leak:
+            return 350.0 + 250.0 * leak
+        return 140.0 if self.mains else 0.0
+
+    def values(self) -> dict[str, float]:
+        """Incoming side: all zero while the grid is gone; the meter itself runs on the UPS."""
+        n = self.noise
+        live = 1.0 if self.mains else 0.0
+        volts = {
+            p: live * (227.0 + shift + n(f"u{p}", 0.5))
+            for p, shift in zip("abc", (0.6, 0, -0.5), strict=True)
+        }
+        factor = 0.952 + n("pf", 0.002)
+        amps = self.kw * 1000 / (3 * 227.0 * factor)
+        mean = sum(volts.values()) / 3
+        worst = max(abs(u - mean) for u in volts.values())
+        return {
+            **{f"pw.u{p}": u for p, u in volts.items()},
+            **{
+                f"pw.i{p}": max(0.0, amps * share * (1 + n(f"i{p}", 0.004)))
+                for p, share in zip("abc", (1.02, 0.99, 0.99), strict=True)
+            },
+            "pw.p": self.kw,
+            "pw.pf": factor if live else 0.0,
+            "pw.freq": live * (50.0 + n("hz", 0.012)),
+            "pw.kwh": self.kwh,
+            "pw.load": self.kw / factor / TRANSFORMER_KVA * 100,
+            "pw.unbal_u": 100 * worst / mean if mean else 0.0,
+            "pw.leak": max(0.0, self.leak_ma + (n("leak", 3.0) if self.leak_ma > 20 else 0.0)),
+            "tr.temp_a": self.winding_c + n("ta", 0.2),
+            "tr.temp_b": self.winding_c + 2.5 + n("tb", 0.2),
+            "tr.temp_c": self.winding_c - 1.5 + n("tc", 0.2),
+            "tr.fan": float(self.fan),
+            "ats.pos": float(self.ats),
+            "brk1.trip": 0.0,
+        }
