@@ -1,0 +1,144 @@
+"""Values → words, for simulators: the inverse of decode. Pure.
+
+A value that cannot be shown is shown as a real device shows it: by the over- or under-range code when the
+profile has one, else by the end of the scale; a counter rolls over.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from math import isfinite
+
+from drivers.profiles.model import PointSpec, Profile
+from drivers.profiles.raw import ALARM4_ACTIVE, TYPES, field_bits, parse_order
+from gateway.model import Reason
+
+Words = dict[str, dict[int, int]]
+
+
+def encode(profile: Profile, values: Mapping[str, float | str]) -> Words:
+    """{area: {address: word}} that a device with these values by tag would answer.
+
+    A text for a point that is not a text is the name of a Reason and gives its sentinel. Registers of points
+    without a value are 0. Raises KeyError for an unknown tag, ValueError for a value with no raw form.
+    """
+    unknown = [tag for tag in values if tag not in {p.tag for p in profile.expanded}]
+    if unknown:
+        raise KeyError(f"{profile.name} has no {', '.join(unknown)}")
+    words: Words = {}
+    points = [p for p in profile.expanded if p.area != "line"]
+    for p in points:
+        area = words.setdefault(p.area, {})
+        for address in range(p.span.address, p.span.address + p.span.count):
+            area.setdefault(address, 0)
+    # Whole registers first, so that their parts refine them; scaled ones last: they need their factor.
+    for p in sorted(points, key=lambda p: (bool(p.scale_by), p.partial)):
+        if p.tag in values:
+            _put(p, values[p.tag], words[p.area])
+    return words
+
+
+def _put(p: PointSpec, value: float | str, area: dict[int, int]) -> None:
+    if p.type == "string":
+        data = str(value).encode(p.encoding).ljust(2 * p.words, b"\0")[: 2 * p.words]
+        if parse_order(p.order, 1)[1]:
+            data = b"".join(data[n : n + 2][::-1] for n in range(0, len(data), 2))
+        area.update(zip(_addresses(p), struct.unpack(f">{p.words}H", data), strict=True))
+        return
+    if isinstance(value, str):
+        _store(p, _sentinel(p, value), area, whole=True)
+    elif p.type == "alarm4":
+        area[p.address] = area[p.address] & 0x0FFF | (ALARM4_ACTIVE[0] if value else 1) << 12
+    else:
+        _store(p, _raw(p, value, area), area, whole=False)
+
+
+def _addresses(p: PointSpec) -> list[int]:
+    return list(range(p.address, p.address + p.words))
+
+
+def _sentinel(p: PointSpec, reason: str) -> int:
+    for raw, known in (p.sentinels or {}).items():
+        if known.name == reason and isinstance(raw, int):
+            return raw
+    if reason == Reason.NOT_A_NUMBER.name and p.type in ("f32", "f64"):
+        return 0x7FC0_0000 if p.type == "f32" else 0x7FF8_0000_0000_0000
+    raise ValueError(f"{p.tag}: no raw value means {reason!r}")
+
+
+def _raw(p: PointSpec, value: float, area: dict[int, int]) -> int:
+    form = TYPES[p.type].form
+    for address, factors in p.scale_by.items():
+        if area[address] not in factors:
+            area[address] = next(int(raw) for raw in factors)
+        value = value / factors[area[address]]
+    if p.on or p.off:
+        return _choice(p, value, area)
+    number = (value - p.offset) / p.scale
+    if form == "float" or not isfinite(number):
+        if form != "float":
+            raise ValueError(f"{p.tag}: {value} has no raw form; name a reason, e.g. SENTINEL")
+        code = struct.pack(">f" if p.type == "f32" else ">d", number)
+        return int.from_bytes(code, "big")
+    raw = _fit(p, round(number))
+    return int(f"{raw}", 16) if form == "bcd" else raw
+
+
+def _choice(p: PointSpec, value: float, area: dict[int, int]) -> int:
+    """Keep the register when it already says so (it may hold the code that chose it)."""
+    now = _load(p, area)
+    if p.on:
+        return now if (now in p.on) == bool(value) else p.on[0] if value else _other(p.on)
+    return now if (now not in p.off) == bool(value) else _other(p.off) if value else p.off[0]
+
+
+def _other(taken: tuple[int, ...]) -> int:
+    return next(n for n in range(len(taken) + 1) if n not in taken)
+
+
+def _fit(p: PointSpec, number: int) -> int:
+    bits = field_bits(p.mask)[1] if p.mask else {"bit": 1, "u8h": 8, "u8l": 8}.get(p.type, 16 * p.words)
+    form = TYPES[p.type].form
+    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if form == "signed" else (0, (1 << bits) - 1)
+    if form == "bcd":
+        high = 10 ** (bits // 4) - 1
+    if p.value_kind == "counter":
+        return number % (high + 1)
+    codes = {raw & ((1 << bits) - 1): why for raw, why in (p.sentinels or {}).items() if isinstance(raw, int)}
+    mask = (1 << bits) - 1
+    if low <= number <= high and number & mask not in codes:
+        return number
+    want = Reason.UNDER_RANGE if number < low else Reason.OVER_RANGE
+    for raw, why in codes.items():
+        if why is want:
+            return raw
+    number = max(low, min(high, number))
+    while number & mask in codes:
+        number += 1 if number < 0 else -1
+    return number
+
+
+def _load(p: PointSpec, area: dict[int, int]) -> int:
+    positions, swap = parse_order(p.order, p.words)
+    raw = 0
+    for k in positions:
+        word = area[p.address + k]
+        raw = raw << 16 | (_swapped(word) if swap else word)
+    return raw
+
+
+def _store(p: PointSpec, raw: int, area: dict[int, int], *, whole: bool) -> None:
+    """Write the bits of the point; `whole` also overwrites what shares its register."""
+    full = (1 << 16 * p.words) - 1
+    mask = 1 << p.bit if p.bit is not None else p.mask or {"u8h": 0xFF00, "u8l": 0xFF}.get(p.type, full)
+    if not whole:
+        raw = _load(p, area) & ~mask | (raw << field_bits(mask)[0]) & mask
+    positions, swap = parse_order(p.order, p.words)
+    for n, k in enumerate(positions):
+        word = (raw & full) >> 16 * (p.words - 1 - n) & 0xFFFF
+        area[p.address + k] = _swapped(word) if swap else word
+
+
+def _swapped(word: int) -> int:
+    return word >> 8 | (word & 0xFF) << 8
