@@ -1,0 +1,99 @@
+"""The permission table: which access role may do which action. `docs/permissions.md` is made from it.
+
+The role says what, the scope (firms × estates × systems) says where, and for technicians and contractors
+the duty says whose work orders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.model import ROLES, Actor, Role
+
+O, T, S, M, C, R, A, D = (  # noqa: E741 - the columns of the table below
+    "operator",
+    "technician",
+    "supervisor",
+    "manager",
+    "contractor",
+    "regulator",
+    "admin",
+    "display",
+)
+
+ACTIONS: Mapping[str, tuple[str, frozenset[str]]] = {
+    name: (meaning, frozenset(roles))
+    for name, meaning, *roles in (
+        ("view.wall", "live picture: snapshot, stream, health, series, one alarm", O, T, S, M, C, A, D),
+        ("view.asset", "the page of an asset, with its history", O, T, S, M, C, A),
+        ("view.orders", "work orders", O, T, S, M, C, A),
+        ("view.events", "the event log of the scope (masked for the regulator)", O, T, S, M, C, R, A),
+        ("view.stats", "figures", O, S, M, R, A),
+        ("export", "figures as a file", S, M, R, A),
+        ("alarm.ack", "acknowledge", O, S, M, A),
+        ("alarm.shelve", "shelve for a time, with a reason (never life safety)", O, S, M, A),
+        ("alarm.unshelve", "take back from the shelf", O, S, M, A),
+        ("alarm.assign", "name who looks after it", O, S, M, A),
+        ("alarm.note", "write a note", O, T, S, M, C, A),
+        ("alarm.oos", "out of service; life safety needs a second person who may do this", S, M, A),
+        ("alarm.reset", "reset a latched alarm, with evidence", O, S, M, A),
+        ("order.accept", "accept", O, T, S, M, C, A),
+        ("order.en_route", "on the way", O, T, S, M, C, A),
+        ("order.arrive", "arrived", O, T, S, M, C, A),
+        ("order.work", "work begins", O, T, S, M, C, A),
+        ("order.hold", "pause with a reason", O, T, S, M, C, A),
+        ("order.resume", "go on", O, T, S, M, C, A),
+        ("order.done", "done, with cause and action", O, T, S, M, C, A),
+        ("order.check", "fill in an item of the checklist", O, T, S, M, C, A),
+        ("order.note", "write a note", O, T, S, M, C, A),
+        ("order.reject", "refuse with a reason", O, T, S, M, C, A),
+        ("order.reassign", "hand over to somebody else", O, T, S, M, A),
+        ("order.verify", "override the sensor: it is in order, with a reason", S, M, A),
+        ("order.close", "close a verified order", S, M, A),
+        ("order.cancel", "cancel with a reason", S, M, A),
+        ("asset.mode", "commissioning or normal", S, M, A),
+        ("drill.start", "start a drill", S, M, A),
+        ("settings.view", "read matrix, shifts, calendars, limits, channels", S, M, A),
+        ("settings.put", "change them", M, A),
+        ("users.view", "list people", M, A),
+        ("users.put", "make and change people", A),
+        ("session.password", "change one's own password", O, T, S, M, C, R, A),
+        ("session.logout", "log out (a wall stays)", O, T, S, M, C, R, A),
+        ("breakit", "break something in the demonstration (demo only)", O, S, M, A),
+    )
+}
+"""Action → its meaning and the roles that may do it. `public` may do nothing: its pages need no log-in."""
+
+DUTY_BOUND: frozenset[str] = frozenset({"technician", "contractor"})
+"""Roles that act only on work orders of their own duty, or that are assigned to them."""
+
+
+def allows(role: str, action: str) -> bool:
+    """Whether the role may do the action. Raises KeyError for an action that does not exist."""
+    return role in ACTIONS[action][1]
+
+
+def actions_of(role: str) -> list[str]:
+    """All that a role may do, in the order of the table."""
+    return [name for name, (_, roles) in ACTIONS.items() if role in roles]
+
+
+def owns(actor: Actor, order: Mapping[str, Any]) -> bool:
+    """Whether the person may act on this very order: by duty or by name; other roles on all in scope."""
+    if actor.role not in DUTY_BOUND:
+        return True
+    return order.get("party") in actor.duties or actor.id in (order.get("assignee"), order.get("backup"))
+
+
+def markdown() -> str:
+    """The table as it stands in docs/permissions.md."""
+    roles: tuple[Role, ...] = ROLES
+    lines = [
+        f"| action | meaning | {' | '.join(roles)} |",
+        f"|---|---|{'---|' * len(roles)}",
+    ]
+    for name, (meaning, who) in ACTIONS.items():
+        marks = " | ".join("●" if role in who else "·" for role in roles)
+        lines.append(f"| `{name}` | {meaning} | {marks} |")
+    return "\n".join(lines) + "\n"

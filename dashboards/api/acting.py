@@ -1,0 +1,128 @@
+"""How an act on an alarm or an order becomes a command: scope, duty, version, key, time, answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, Request
+from starlette.responses import Response
+
+from dashboards.access.permissions import owns
+from dashboards.api.bodies import Act
+from dashboards.api.deps import Caller, key_of, need, reply, version_of
+from dashboards.problems import Problem
+from gateway.errors import Conflict
+from gateway.model import Command, Ms
+
+DAY: Ms = 86_400_000
+OLDEST: Ms = 7 * DAY
+AHEAD: Ms = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """An act about to be done: by whom, on what record, under which version and key."""
+
+    caller: Caller
+    kind: str
+    subject: str
+    version: int | None
+    key: str
+
+    async def do(self, body: Act, **more: Any) -> Response:
+        """Send the command, wait for its effect, answer with the changed thing."""
+        data = body.model_dump(exclude={"done_at", "sent_at"}, exclude_none=True) | more
+        at = done_at(body, self.caller.web.desk.now(), self.caller.web.clock.speed)
+        result = await submit(self.caller, self.key, self.kind, self.subject, data, at, self.version)
+        headers = {"ETag": f'"{result["version"]}"'} if "version" in result else {}
+        return reply(result, headers=headers)
+
+
+def acting(kind: Literal["alarm", "order"], action: str) -> Callable[..., Awaitable[Acting]]:
+    """A dependency: may this caller do this to the alarm or order of the path? 403 by role, 404 by scope."""
+
+    async def check(
+        id: str,  # noqa: A002 - the name in the path
+        request: Request,
+        caller: Annotated[Caller, Depends(need(action))],
+    ) -> Acting:
+        record = await find(caller, kind, id)
+        if kind == "order" and not owns(caller.actor, record):
+            raise Problem(403, "problem.duty")
+        return Acting(caller, action, id, version_of(request), key_of(request, caller, action, id))
+
+    return check
+
+
+async def find(caller: Caller, kind: Literal["alarm", "order"], id: str) -> dict[str, Any]:  # noqa: A002 - as above
+    """The record within the caller's scope. Raises Problem 404: what is outside does not exist."""
+    record = await asyncio.to_thread(caller.web.desk.state.record, kind, id)
+    if record is None or not caller.web.directory.allows_body(caller.scope, record):
+        raise Problem(404, "problem.scope")
+    return record
+
+
+async def submit(
+    caller: Caller,
+    key: str,
+    kind: str,
+    subject: str,
+    data: Mapping[str, Any],
+    at: Ms | None = None,
+    version: int | None = None,
+) -> dict[str, Any]:
+    """Send a command; a conflict tells who was first and what the thing is like now."""
+    web = caller.web
+    now = web.desk.now()
+    command = Command(key, kind, subject, caller.actor, now if at is None else at, now, version, data)
+    try:
+        async with asyncio.timeout(web.options.submit_timeout_s):
+            result = await web.desk.submit(command)
+    except Conflict as e:
+        raise await _conflict(caller, kind, subject, e) from e
+    finally:
+        web.snapshots.clear()  # whoever acted sees the effect at once
+    return result
+
+
+async def _conflict(caller: Caller, kind: str, subject: str, error: Conflict) -> Problem:
+    record = await asyncio.to_thread(caller.web.desk.state.record, kind.partition(".")[0], subject) or {}
+    found = _last_change(record)
+    if found is None:
+        return Problem(409, "http.409", extra={"detail": str(error), "current": record or None})
+    who, when = found
+    extra = {"who": who, "when": when, "current": record, "reason": str(error)}
+    shown = datetime.fromtimestamp(when / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return Problem(409, "problem.conflict", extra=extra, who=who, when=shown)
+
+
+def _last_change(record: Mapping[str, Any]) -> tuple[str, Ms] | None:
+    """Who changed an alarm or order last, as far as the record says."""
+    stamps = [(t, record.get("by", {}).get(state)) for state, t in (record.get("stamps") or {}).items() if t]
+    stamps.append((record.get("acked_at"), record.get("acked_by")))
+    known = [(int(t), str(who)) for t, who in stamps if t and who]
+    if not known:
+        return None
+    when, who = max(known)
+    return who, when
+
+
+def done_at(body: Act, now: Ms, speed: float = 1.0) -> Ms:
+    """When the person did it, in site time. Raises Problem 422 for a time that cannot be.
+
+    With `sent_at` only the distance of the sender's two stamps counts, so its clock may be wrong.
+    """
+    if body.done_at is None:
+        return now
+    if body.sent_at is not None:
+        ago = body.sent_at - body.done_at
+        if not 0 <= ago <= OLDEST:
+            raise Problem(422, "problem.done_at")
+        return now - int(ago * speed)
+    if not now - OLDEST <= body.done_at <= now + AHEAD:
+        raise Problem(422, "problem.done_at")
+    return min(body.done_at, now)

@@ -1,0 +1,162 @@
+"""The bodies of the calls. A field that nobody knows is an error."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Note = Annotated[str, Field(max_length=2000)]
+Reason = Annotated[str, Field(min_length=2, max_length=500, description="why; shown to everybody concerned")]
+UserId = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,48}$")]
+Name = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class Body(BaseModel):
+    """Frozen and strict about its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Act(Body):
+    """What every act may say about its time.
+
+    A phone without signal keeps the act and sends it later: `done_at` and `sent_at` are both of its own
+    clock, so that the core learns how long ago it was even when that clock is wrong.
+    """
+
+    done_at: int | None = Field(None, description="ms UTC by the sender's clock")
+    sent_at: int | None = Field(None, description="ms UTC by the sender's clock, at the moment of sending")
+
+
+class Ack(Act):
+    """Acknowledge."""
+
+    note: Note = ""
+
+
+class Shelve(Act):
+    """Shelve for so many minutes; it comes back by itself."""
+
+    minutes: int = Field(ge=1, le=480)
+    reason: Reason
+
+
+class Plain(Act):
+    """An act that needs no words."""
+
+
+class Assign(Act):
+    """Name who looks after it."""
+
+    to: UserId
+
+
+class NoteBody(Act):
+    """A note."""
+
+    text: Annotated[str, Field(min_length=1, max_length=2000)]
+
+
+class OutOfService(Act):
+    """Out of service under a permit. `second`: an act token of the second person (life safety needs one)."""
+
+    minutes: int = Field(ge=1, le=60 * 24 * 31)
+    permit: Annotated[str, Field(min_length=2, max_length=200)]
+    second: str | None = Field(None, max_length=100)
+
+
+class Reset(Act):
+    """Reset what is latched."""
+
+    evidence: Reason
+
+
+class Arrive(Act):
+    """Arrived; the place is the phone's, when its owner allows it."""
+
+    lat: float | None = Field(None, ge=-90, le=90)
+    lon: float | None = Field(None, ge=-180, le=180)
+
+
+class ReasonBody(Act):
+    """An act with a reason."""
+
+    reason: Reason
+
+
+class Done(Act):
+    """What it was and what was done."""
+
+    cause_code: Annotated[str, Field(min_length=1, max_length=60)]
+    action: Annotated[str, Field(min_length=1, max_length=2000)]
+
+
+class Reassign(Act):
+    """Hand over to a person, or to a duty role (two to four capitals)."""
+
+    to: Annotated[str, Field(pattern=r"^([a-z0-9_-]{1,48}|[A-Z]{2,4})$")]
+
+
+class Check(Act):
+    """One item of the checklist."""
+
+    item: Annotated[str, Field(min_length=1, max_length=60)]
+    value: bool | float | Annotated[str, Field(max_length=1000)]
+
+
+class LoginBody(Body):
+    """Name and password."""
+
+    user: Annotated[str, Field(min_length=1, max_length=100)]
+    password: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class PasswordBody(Body):
+    """A new password for oneself."""
+
+    old: Annotated[str, Field(min_length=1, max_length=200)]
+    new: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Drill(Body):
+    """A drill on an asset."""
+
+    asset: UserId
+
+
+class Mode(Act):
+    """Commissioning or normal."""
+
+    mode: Literal["normal", "commissioning"]
+
+
+class BreakIt(BaseModel):
+    """What to break; the rest of the object depends on it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    do: Annotated[str, Field(min_length=1, max_length=40)]
+
+
+class Setting(Body):
+    """A record of the settings; what is in `body` depends on the kind and is checked by the core."""
+
+    body: dict[str, Any]
+
+
+class PersonBody(Body):
+    """A person. Lists that are left out mean: all."""
+
+    name: Name
+    role: Literal[
+        "operator", "technician", "supervisor", "manager", "contractor", "regulator", "admin", "display"
+    ]
+    duties: list[Annotated[str, Field(pattern=r"^[A-Z]{2,4}$")]] = []
+    firms: list[UserId] | None = None
+    estates: list[UserId] | None = None
+    systems: list[UserId] | None = None
+    phone: Annotated[str, Field(max_length=40)] = ""
+    active: bool = True
+    password: Annotated[str, Field(max_length=200)] | None = Field(
+        None, description="a new password; left out, the present one stays"
+    )

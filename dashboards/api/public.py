@@ -1,0 +1,124 @@
+"""The residents' board: what works, who keeps it, whom to call. No log-in, nothing personal, no values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from dashboards.api.deps import Lang, WebDep, reply
+from dashboards.i18n import t
+from dashboards.problems import Problem
+from dashboards.web import Web
+from gateway.model import Level, Ms, Scope
+
+router = APIRouter(prefix="/public", tags=["public"])
+CACHE_S = 30.0
+OPEN_ALARMS = frozenset({"UNACK", "ACKED", "SHELVED", "SUPPRESSED"})
+AT_WORK = frozenset({"ON_SITE", "WORKING"})
+GONE = frozenset({"CLOSED", "CANCELLED", "REASSIGNED", "REJECTED"})
+STALE = int(Level.STALE)
+
+
+@router.get("/{estate}")
+async def public(estate: str, web: WebDep, lang: Lang) -> Response:
+    """The board of one estate; at most 30 s old."""
+    board = board_of(web, estate)
+    for asset in board["assets"]:
+        asset["status_text"] = t(f"status.{asset['status']}", lang)
+    headers = {"Cache-Control": f"public, max-age={int(CACHE_S)}", "Vary": "Accept-Language, Cookie"}
+    return reply(board, headers=headers)
+
+
+def board_of(web: Web, estate: str) -> dict[str, Any]:
+    """The board as data, from the cache or made anew. Raises Problem 404."""
+    now = web.clock.monotonic()
+    found = web.boards.get(estate)
+    if found is None or now - found[0] >= CACHE_S:
+        if not web.directory.allows(Scope(), estate):
+            raise Problem(404, "problem.scope")
+        found = (now, make_board(web.desk.snapshot(Scope(estates=frozenset({estate}))), estate))
+        web.boards[estate] = found
+    board = found[1]
+    return {**board, "assets": [dict(a) for a in board["assets"]]}
+
+
+def make_board(snapshot: Mapping[str, Any], estate: str) -> dict[str, Any]:
+    """The board from a snapshot. Every field is named here: what is not named does not get out."""
+    now: Ms = snapshot["now"]
+    head = next(e for e in snapshot["estates"] if e["id"] == estate)
+    contractors = {c["id"]: c for c in snapshot.get("contractors", ())}
+    silent = _silent(snapshot)
+    alarms = [a for a in snapshot["alarms"] if a["estate"] == estate and _counts(a)]
+    orders = [o for o in snapshot["orders"] if o["estate"] == estate and _shown(o)]
+    assets = []
+    for asset in (a for a in snapshot["assets"] if a["estate"] == estate):
+        keeper = contractors.get(asset.get("contractor") or "", {})
+        mine = [o for o in orders if o.get("asset") == asset["id"]]
+        status = _status(asset, [a for a in alarms if a["asset"] == asset["id"]], mine, silent)
+        assets.append(
+            {
+                "id": asset["id"],
+                "system": asset["system"],
+                "name": asset["name"],
+                "place": asset["place"],
+                "status": status,
+                "contractor": {"name": keeper.get("name"), "phone": keeper.get("phone", "")},
+                "work": [_work(o) for o in mine],
+            }
+        )
+    fields = ("id", "name", "firm_name", "address", "complaint_phone")
+    return {"estate": {k: head.get(k) for k in fields}, "now": now, "assets": assets}
+
+
+def _counts(alarm: Mapping[str, Any]) -> bool:
+    return bool(
+        alarm.get("active") and alarm.get("state") in OPEN_ALARMS and int(alarm.get("priority", 4)) <= 2
+        and not alarm.get("drill") and not alarm.get("commissioning")
+    )  # fmt: skip
+
+
+def _shown(order: Mapping[str, Any]) -> bool:
+    return order.get("state") not in GONE and not order.get("drill")
+
+
+def _work(order: Mapping[str, Any]) -> dict[str, Any]:
+    stamps = order.get("stamps") or {}
+    restore = (order.get("clocks") or {}).get("restore") or {}
+    return {
+        "event": order.get("event"), "title": order.get("title"), "state": order.get("state"),
+        "since": stamps.get("NEW") or stamps.get("DISPATCHED"), "expected_end": restore.get("due"),
+        "party_name": order.get("party_name"),
+    }  # fmt: skip
+
+
+def _status(
+    asset: Mapping[str, Any],
+    alarms: list[Mapping[str, Any]],
+    orders: list[Mapping[str, Any]],
+    silent: Mapping[str, bool],
+) -> str:
+    """One word. Unknown is a state: what has no fresh reading is never called normal."""
+    if asset.get("mode") == "commissioning":
+        return "commissioning"
+    if any(o.get("state") in AT_WORK for o in orders):
+        return "repair"
+    if alarms:
+        return "fault"
+    if asset["id"] not in silent:
+        return "unmonitored"
+    return "no_data" if silent[asset["id"]] else "normal"
+
+
+def _silent(snapshot: Mapping[str, Any]) -> dict[str, bool]:
+    """Asset → whether none of its points has a value to trust; the core has marked those that are stale."""
+    out: dict[str, bool] = {}
+    values = snapshot.get("values", {})
+    points: Iterable[Mapping[str, Any]] = snapshot.get("points", ())
+    for point in points:
+        value = values.get(point["id"])
+        fresh = value is not None and value[1] is not None and int(value[2]) >> 5 < STALE
+        out[point["asset"]] = out.get(point["asset"], True) and not fresh
+    return out
