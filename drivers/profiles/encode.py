@@ -105,8 +105,10 @@ def _fit(p: PointSpec, number: int) -> int:
         high = 10 ** (bits // 4) - 1
     if p.value_kind == "counter":
         return number % (high + 1)
-    codes = {raw & ((1 << bits) - 1): why for raw, why in (p.sentinels or {}).items() if isinstance(raw, int)}
+    # A sentinel is a whole register; a part of a register can hold none.
+    special = {} if p.partial else p.sentinels or {}
     mask = (1 << bits) - 1
+    codes = {raw & mask: why for raw, why in special.items() if isinstance(raw, int)}
     if low <= number <= high and number & mask not in codes:
         return number
     want = Reason.UNDER_RANGE if number < low else Reason.OVER_RANGE
