@@ -1,0 +1,260 @@
+"""A block: all rows of one kind of rule, as columns; and the on- and off-delays that most kinds share.
+
+Event-time rules for every row (the scalar rows in `alerts.scalar` say the same):
+
+1. An input's value holds until its next sample, but unproven for no longer than its gap.
+2. Before a row takes a sample at `t`, what matures up to `min(t, proven)` matures; so a batch may be cut
+   anywhere and ticks only make findings come sooner.
+3. A sample that comes more than a gap after the last proof restarts pending delays.
+4. A condition's time is when its delay ran out, never when that was noticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from alerts.engine.bind import Row
+from alerts.engine.columns import F8, FAR, I8, NEVER, Any_, Bool, Index, Links, Rounds
+from gateway.model import Finding, Ms
+
+
+class Block:
+    """Rows of one kind. `out` collects findings until the engine takes them."""
+
+    STATE: ClassVar[tuple[str, ...]] = ("level", "onset", "seen")
+    """Columns that make up the state; the last axis is the row."""
+    LEVELS: ClassVar[tuple[str, ...]] = ("", "")
+    """Name of each level code; 0 is normal."""
+
+    def __init__(self, rows: Sequence[Row], index: Index) -> None:
+        self.rows = list(rows)
+        n = len(self.rows)
+        width = max((len(r.inputs) for r in self.rows), default=1)
+        flat = [(s, n, role) for n, r in enumerate(self.rows) for role, s in enumerate(r.inputs)]
+        at = index.find(np.asarray([f[0] for f in flat], np.int64)) if flat else np.zeros(0, np.int64)
+        self.links = Links(len(index), at.tolist(), [f[1] for f in flat], [f[2] for f in flat])
+        self.primary = (
+            index.find(np.asarray([r.inputs[0] for r in self.rows], np.int64)) if n else np.zeros(0, np.int64)
+        )
+        self.rounds = Rounds(n)
+        self._hot = np.zeros(n, np.bool_)
+        self.out: list[Finding] = []
+        self.level = np.zeros(n, np.uint8)
+        self.onset = np.full(n, NEVER, np.int64)
+        self.gap = np.full((width, n), FAR, np.int64)
+        self.seen = np.zeros((width, n), np.int64)
+        for k, row in enumerate(self.rows):
+            self.gap[: len(row.gaps), k] = row.gaps
+            self.seen[: len(row.gaps), k] = NEVER
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, at: I8, t: I8, v: F8) -> None:
+        """Samples in time order, by position of their series."""
+        if not self.links.any:
+            return
+        event, r, role = self.links.expand(at)
+        if not len(event):
+            return
+        t, v = t[event], v[event]
+        calm = self._calm(r, role, t, v)
+        if calm is not None:
+            hot = ~calm
+            if not hot.any():
+                self._pass(r, role, t, v)
+                return
+            self._hot[r[hot]] = True
+            keep = self._hot[r]
+            self._hot[r[hot]] = False
+            rest = ~keep
+            self._pass(r[rest], role[rest], t[rest], v[rest])
+            r, role, t, v = r[keep], role[keep], t[keep], v[keep]
+        for part in self.rounds.cut(r):
+            self._step(r[part], role[part], t[part], v[part])
+
+    def _calm(self, r: I8, role: I8, t: I8, v: F8) -> Bool | None:
+        """Where a sample can change nothing but the proof and the value of its row; None: nowhere."""
+        return None
+
+    def _pass(self, r: I8, role: I8, t: I8, v: F8) -> None:
+        """Take calm samples; a row may occur more than once, its last sample counts."""
+        self.seen[role, r] = np.maximum(self.seen[role, r], t)
+
+    def _step(self, r: I8, role: I8, t: I8, v: F8) -> None:
+        """One sample for each of these different rows."""
+        raise NotImplementedError
+
+    def tick(self, t: Ms, now: Ms, of: Bool | None) -> None:
+        """Let time pass: to event time `t`; `now` is the core's time. `of`: positions that are meant."""
+
+    def start(self, t: Ms) -> None:
+        """Rows that have seen nothing yet are watched from `t`."""
+
+    def change(self, r: I8, new: Any_, t: I8) -> None:
+        """Rows go to a level at a time; a finding for each one that was at another level."""
+        old = self.level[r]
+        moved = new != old
+        if not moved.any():
+            return
+        r, new, old, t = r[moved], new[moved], old[moved], t[moved]
+        self.onset[r] = np.where(old == 0, t, self.onset[r])
+        self.level[r] = new
+        when = np.maximum(t, self.onset[r])
+        for row, at, to, frm in zip(r.tolist(), when.tolist(), new.tolist(), old.tolist(), strict=True):
+            self.out.append(self.finding(row, at, to, frm))
+
+    def finding(self, row: int, t: Ms, level: int, before: int) -> Finding:
+        """What the outside gets to know; `before` says which limit a cleared condition had."""
+        spec = self.rows[row]
+        return Finding(
+            rule=spec.rule.id,
+            point=spec.point,
+            asset=spec.asset,
+            estate=spec.estate,
+            onset=int(self.onset[row]),
+            t=t,
+            active=level > 0,
+            level=self.LEVELS[level],
+            value=self._value(row),
+            limit=self._limit(row, level or before),
+            facts=self._facts(row, level > 0),
+        )
+
+    def active_findings(self) -> list[Finding]:
+        """The conditions that hold now, as they were announced last."""
+        return [
+            self.finding(int(r), int(self.onset[r]), int(self.level[r]), 0)
+            for r in np.flatnonzero(self.level)
+        ]
+
+    def _value(self, row: int) -> float:
+        return float("nan")
+
+    def _limit(self, row: int, level: int) -> float:
+        return float("nan")
+
+    def _facts(self, row: int, active: bool) -> Mapping[str, Any]:
+        return {}
+
+    def columns(self) -> dict[str, Any_]:
+        """The state, by name."""
+        return {name: getattr(self, name) for name in self.STATE}
+
+    def carry(self, columns: Mapping[str, Any_], source: I8, target: I8) -> None:
+        """Take the state of rows from other columns of this kind."""
+        for name in self.STATE:
+            mine, theirs = getattr(self, name), columns[name]
+            if mine.ndim == 1:
+                mine[target] = theirs[source]
+            else:
+                n = min(len(mine), len(theirs))
+                mine[:n, target] = (
+                    theirs[len(theirs) - n :, source] if name in self.TAIL else theirs[:n, source]
+                )
+
+    TAIL: ClassVar[frozenset[str]] = frozenset()
+    """Columns whose newest entry stands last."""
+
+
+class Timers(Block):
+    """Rows with on- and off-delays at one or more levels.
+
+    `due` is when a level flips (FAR: nothing pending), `next` the earliest of a row.
+    """
+
+    STATE = (*Block.STATE, "active", "due", "value")
+    DEPTH: ClassVar[int] = 1
+
+    def __init__(self, rows: Sequence[Row], index: Index) -> None:
+        super().__init__(rows, index)
+        n = len(self.rows)
+        self.active = np.zeros((self.DEPTH, n), np.bool_)
+        self.due = np.full((self.DEPTH, n), FAR, np.int64)
+        self.value = np.full(n, np.nan)
+        self.next = np.full(n, FAR, np.int64)
+        self.busy = np.zeros(n, np.bool_)
+        self.on_ms, self.off_ms = self._delays()
+
+    def _delays(self) -> tuple[I8, I8]:
+        """On-delays by level and row, off-delays by row, ms."""
+        on = [round(getattr(r.rule, "on_delay_s", 0.0) * 1000) for r in self.rows]
+        off = [round(getattr(r.rule, "off_delay_s", 0.0) * 1000) for r in self.rows]
+        return np.asarray([on] * self.DEPTH, np.int64).reshape(self.DEPTH, -1), np.asarray(off, np.int64)
+
+    def proven(self, r: I8) -> I8:
+        """Until when the inputs of rows may be held.
+
+        What is on needs all of its inputs; that it is over, one of them is enough to know.
+        """
+        held = self.seen[:, r] + self.gap[:, r]
+        least: I8 = held.min(axis=0)
+        if len(held) == 1:
+            return least
+        most = np.where(self.gap[:, r] < FAR, held, NEVER).max(axis=0)
+        return np.where(self.level[r] > 0, most, least)
+
+    def settle(self, r: I8, upto: I8) -> None:
+        """Let everything that is due mature, in the order of its times."""
+        while True:
+            hit = self.next[r] <= upto
+            if not hit.any():
+                return
+            r, upto = r[hit], upto[hit]
+            at = self.next[r]
+            due = self.due[:, r]
+            flip = due == at
+            active = self.active[:, r] ^ flip
+            self._write(r, active, np.where(flip, FAR, due))
+            self.change(r, self._rank(active), at)
+
+    def _write(self, r: I8, active: Bool, due: I8) -> None:
+        self.active[:, r] = active
+        self.due[:, r] = due
+        self.next[r] = due.min(axis=0)
+        self.busy[r] = active.any(axis=0) | (self.next[r] < FAR)
+
+    def _rank(self, active: Bool) -> Any_:
+        """Level code of rows from their active levels."""
+        code: Any_ = active[0].astype(np.uint8)
+        return code
+
+    def begin(self, r: I8, role: I8, t: I8) -> Bool:
+        """Hold the old values up to `t`; says which rows were without proof before it."""
+        self.settle(r, np.minimum(t, self.proven(r)))
+        gapped: Bool = t - self.seen[role, r] > self.gap[role, r]
+        return gapped
+
+    def finish(self, r: I8, role: I8, t: I8, on: Bool, back: Bool, restart: Bool, base: I8) -> None:
+        """Start, keep or cancel the delays.
+
+        on: beyond, for levels that are not active · back: inside, for those that are · restart: rows whose
+        pending delays begin anew · base: when what is on began.
+        """
+        active = self.active[:, r]
+        due = np.where(restart, FAR, self.due[:, r])
+        start = np.where(active, t + self.off_ms[r], base + self.on_ms[:, r])
+        wanted = np.where(active, back, on)
+        due = np.where(wanted, np.where(due < FAR, due, start), FAR)
+        self._write(r, active, due)
+        self.seen[role, r] = np.maximum(self.seen[role, r], t)
+        self.settle(r, np.minimum(t, self.proven(r)))
+
+    def tick(self, t: Ms, now: Ms, of: Bool | None) -> None:
+        """Pending delays run out as far as the values they rest on are proven."""
+        r = np.flatnonzero(self.next <= t)
+        if of is not None and len(r):
+            r = r[of[self.primary[r]]]
+        if len(r):
+            self.settle(r, np.minimum(t, self.proven(r)))
+
+    def carry(self, columns: Mapping[str, Any_], source: I8, target: I8) -> None:
+        """Also derives what is not part of the state."""
+        super().carry(columns, source, target)
+        self._write(target, self.active[:, target], self.due[:, target])
+
+    def _value(self, row: int) -> float:
+        return float(self.value[row])

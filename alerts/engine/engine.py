@@ -1,0 +1,310 @@
+"""The rule engine: samples in, findings out. Pure; time is what the caller says it is."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from alerts.engine.bind import PointInfo, Row, bind
+from alerts.engine.block import Block
+from alerts.engine.blocks import (
+    BadBlock,
+    CombineBlock,
+    DigitalBlock,
+    LimitBlock,
+    RateBlock,
+    SilentBlock,
+    StuckBlock,
+)
+from alerts.engine.columns import F8, I8, NEVER, Any_, Bool, Index, Rounds
+from alerts.engine.slope import SlopeBlock
+from alerts.rules import NoData, Rule, digest
+from gateway.model import Finding, Level, Ms, Samples
+
+BLOCKS: Mapping[str, type[Block]] = {
+    "limit": LimitBlock,
+    "digital": DigitalBlock,
+    "rate": RateBlock,
+    "no_data": SilentBlock,
+    "bad": BadBlock,
+    "stuck": StuckBlock,
+    "slope": SlopeBlock,
+    "combine": CombineBlock,
+}
+SCHEMA = 1
+"""Layout of a snapshot."""
+
+
+def block_of(rule: Rule) -> str:
+    """Name of the block that a rule's rows live in."""
+    return "bad" if isinstance(rule, NoData) and rule.watch == "bad" else rule.kind
+
+
+def in_order(findings: list[Finding]) -> list[Finding]:
+    """By time, then rule and point; what one row says keeps its order."""
+    return sorted(findings, key=lambda f: (f.t, f.rule, f.point))
+
+
+class Engine:
+    """All rows of all rules.
+
+    `process` and `tick` promise: the same readings in time order give the same findings however they are cut
+    into batches, and ticks only make findings come sooner. `start`: from when points that have never been
+    seen are watched for silence (without it: from the first tick).
+
+    counts: fed, bad (refused readings), duplicate and late (not fed: one reading per series and time, the
+    first that came counts), unknown (no such series).
+    """
+
+    def __init__(self, rules: Iterable[Rule], points: Sequence[PointInfo], start: Ms | None = None) -> None:
+        self.rules = tuple(rules)
+        self.counts: Counter[str] = Counter()
+        self._build(points)
+        if start is not None:
+            self._start(start)
+
+    def _build(self, points: Sequence[PointInfo]) -> None:
+        self.points = {p.series: p for p in points}
+        self._index = Index(np.fromiter(self.points, np.int64, len(self.points)))
+        n = len(self._index)
+        self._newest = np.full(n, NEVER, np.int64)
+        self._bad = np.zeros(n, np.bool_)
+        self._value = np.full(n, np.nan)
+        self._rounds = Rounds(n)
+        rows: dict[str, list[Row]] = {name: [] for name in BLOCKS}
+        for row in bind(self.rules, list(self.points.values())):
+            rows[block_of(row.rule)].append(row)
+        self.blocks = {name: BLOCKS[name](rows[name], self._index) for name in BLOCKS}
+        self._row_blocks = [b for name, b in self.blocks.items() if name != "bad" and len(b)]
+
+    def _start(self, t: Ms) -> None:
+        for block in self.blocks.values():
+            block.start(t)
+
+    # ── input ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def process(self, samples: Samples) -> list[Finding]:
+        """Feed a batch; gives what changed, in order of time.
+
+        Rows need not be in order of time. Quality BAD, NaN and infinity touch no rule but those that watch
+        for them; a reading that is not newer than the newest of its series is counted and not fed.
+        """
+        at = self._index.find(samples.series)
+        t, v, q = samples.t, samples.v, samples.q
+        if len(t) > 1 and (np.diff(t) < 0).any():
+            order = np.argsort(t, kind="stable")
+            at, t, v, q = at[order], t[order], v[order], q[order]
+        known = at >= 0
+        if not known.all():
+            self.counts["unknown"] += int((~known).sum())
+            at, t, v, q = at[known], t[known], v[known], q[known]
+        fresh = self._fresh(at, t)
+        at, t, v = at[fresh], t[fresh], v[fresh].astype(np.float64)
+        bad = (q[fresh] >> 5 >= Level.STALE) | ~np.isfinite(v)
+        self._newest[at] = t
+        self._bad[at] = bad
+        self._value[at[~bad]] = v[~bad]
+        self.counts["bad"] += int(bad.sum())
+        self.counts["fed"] += len(at) - int(bad.sum())
+        self._feed(at, t, v, bad)
+        return self._take()
+
+    def _fresh(self, at: I8, t: I8) -> Bool:
+        """Which readings are newer than everything before them of the same series."""
+        newer = t > self._newest[at]
+        self.counts["late"] += int((t < self._newest[at]).sum())
+        repeated = np.flatnonzero(~self._rounds.first(at))
+        if len(repeated):
+            some = np.zeros(len(self._index), np.bool_)
+            some[at[repeated]] = True
+            among = np.flatnonzero(some[at])
+            among = among[np.argsort(at[among], kind="stable")]
+            same = (at[among][1:] == at[among][:-1]) & (t[among][1:] == t[among][:-1])
+            newer[among[1:][same]] = False
+        self.counts["duplicate"] += int((~newer & (t >= self._newest[at])).sum())
+        return newer
+
+    def _feed(self, at: I8, t: I8, v: F8, bad: Bool) -> None:
+        self.blocks["bad"].take(at, t, bad.astype(np.float64))
+        if bad.any():
+            at, t, v = at[~bad], t[~bad], v[~bad]
+        for block in self._row_blocks:
+            block.take(at, t, v)
+
+    def prove(self, series: Iterable[int], t: Ms) -> list[Finding]:
+        """These points were read up to `t` and have not changed: the same as their last reading once more.
+
+        For points that the edge does not send because they are within their deadband. A point that has never
+        been seen, or whose newest reading is not older than `t`, is left alone; a reading older than `t`
+        that comes afterwards still counts.
+        """
+        at = np.unique(self._index.find(np.fromiter(series, np.int64)))
+        at = at[at >= 0]
+        at = at[(self._newest[at] > NEVER) & (self._newest[at] < t)]
+        bad = self._bad[at]
+        self._feed(at, np.full(len(at), t, np.int64), self._value[at], bad)
+        return self._take()
+
+    def tick(self, t: Ms, series: Iterable[int] | None = None, *, now: Ms | None = None) -> list[Finding]:
+        """Let event time pass to `t` for these series (None: all): pending delays run out.
+
+        `t` promises that everything older has been fed. `now` is the core's clock and serves silence alone
+        (default `t`).
+        """
+        of: Bool | None = None
+        if series is not None:
+            of = np.zeros(len(self._index) + 1, np.bool_)
+            of[self._index.find(np.fromiter(series, np.int64))] = True
+            of[-1] = False
+        for block in self.blocks.values():
+            block.tick(t, t if now is None else now, of)
+        return self._take()
+
+    def _take(self) -> list[Finding]:
+        found: list[Finding] = []
+        for block in self.blocks.values():
+            found += block.out
+            block.out = []
+        return in_order(found)
+
+    # ── points and rules that come and go ─────────────────────────────────────────────────────────────
+
+    def add_points(self, points: Sequence[PointInfo], start: Ms | None = None) -> list[Finding]:
+        """Points appear (or change their period); everything else goes on.
+
+        Gives the ends of conditions that no longer exist, which adding alone never causes.
+        """
+        return self._rebuild({**self.points, **{p.series: p for p in points}}, start)
+
+    def remove_points(self, series: Iterable[int]) -> list[Finding]:
+        """Points vanish for good; gives the ends of the conditions that they had."""
+        gone = set(series)
+        return self._rebuild({s: p for s, p in self.points.items() if s not in gone}, None)
+
+    def _rebuild(self, points: Mapping[int, PointInfo], start: Ms | None) -> list[Finding]:
+        state = self._state()
+        self._build(list(points.values()))
+        ended = self._load(state)
+        if start is not None:
+            self._start(start)
+        return ended
+
+    def fork(self, series: Iterable[int]) -> Engine:
+        """A second engine for a back-fill: the points of the assets that these series belong to.
+
+        It starts from this engine's state; `adopt` brings its end state back.
+        """
+        wanted = set(series)
+        assets = {p.asset for s, p in self.points.items() if s in wanted}
+        other = Engine(self.rules, [p for p in self.points.values() if p.asset in assets])
+        other._load(self._state())
+        return other
+
+    def adopt(self, other: Engine) -> None:
+        """Take over the state of every row and series that `other` has."""
+        self._load(other._state())
+
+    def active(self) -> list[Finding]:
+        """All conditions that hold now, each as a finding at its onset; to reconcile after a restart."""
+        return in_order([f for b in self.blocks.values() for f in b.active_findings()])
+
+    # ── snapshots ─────────────────────────────────────────────────────────────────────────────────────
+
+    def snapshot(self) -> bytes:
+        """The whole state as bytes (npz without pickles); it does not hold rules or points."""
+        header, arrays = self._state()
+        file = io.BytesIO()
+        text = np.frombuffer(json.dumps(header).encode(), np.uint8)
+        np.savez(file, header=text, **arrays)  # type: ignore[arg-type]  # numpy types every keyword as bool
+        return file.getvalue()
+
+    def restore(self, data: bytes) -> list[Finding]:
+        """Take over a snapshot, for every condition whose rule still means the same.
+
+        Gives the ends of conditions that were active in the snapshot and have no place any more (rule changed
+        or gone, point gone). Raises ValueError for bytes that are no snapshot of this version.
+        """
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as file:
+                header = json.loads(file["header"].tobytes())
+                arrays = {name: file[name] for name in file.files if name != "header"}
+        except (OSError, KeyError, EOFError) as e:
+            raise ValueError("these bytes are no snapshot of a rule engine") from e
+        if header["schema"] != SCHEMA:
+            raise ValueError(f"the snapshot has schema {header['schema']}, this version reads {SCHEMA}")
+        return self._load((header, arrays))
+
+    @property
+    def rules_hash(self) -> str:
+        """12 hex digits over what all rules mean; a snapshot carries those of its rules."""
+        return digest([(r.id, r.meaning, sorted(r.at)) for r in self.rules])
+
+    def _state(self) -> tuple[dict[str, Any], dict[str, Any_]]:
+        header: dict[str, Any] = {
+            "schema": SCHEMA,
+            "rules": self.rules_hash,
+            "counts": dict(self.counts),
+            "rows": {n: [self._key(r) for r in b.rows] for n, b in self.blocks.items()},
+        }
+        arrays: dict[str, Any_] = {
+            "series": self._index.series,
+            "newest": self._newest,
+            "bad": self._bad,
+            "value": self._value,
+        }
+        for name, block in self.blocks.items():
+            arrays |= {f"{name}.{column}": values for column, values in block.columns().items()}
+        return header, {name: values.copy() for name, values in arrays.items()}
+
+    def _key(self, row: Row) -> list[str]:
+        return [*row.key, row.rule.meaning, row.asset, row.estate]
+
+    def _load(self, state: tuple[Mapping[str, Any], Mapping[str, Any_]]) -> list[Finding]:
+        header, arrays = state
+        self.counts = Counter(header["counts"])
+        at = self._index.find(arrays["series"])
+        have = at >= 0
+        for name, mine in (("newest", self._newest), ("bad", self._bad), ("value", self._value)):
+            mine[at[have]] = arrays[name][have]
+        ended: list[Finding] = []
+        for name, block in self.blocks.items():
+            columns = {c: arrays[f"{name}.{c}"] for c in block.STATE}
+            old = {tuple(key[:3]): k for k, key in enumerate(header["rows"][name])}
+            pairs = [
+                (old.pop(k), n)
+                for n, k in enumerate(map(tuple, (self._key(r)[:3] for r in block.rows)))
+                if k in old
+            ]
+            source, target = (np.asarray([p[i] for p in pairs], np.int64) for i in (0, 1))
+            block.carry(columns, source, target)
+            ended += _ended(header["rows"][name], list(old.values()), columns)
+        return in_order(ended)
+
+
+def _ended(keys: Sequence[Sequence[str]], rows: Sequence[int], columns: Mapping[str, Any_]) -> list[Finding]:
+    """The ends of conditions that were active in rows that have no place any more."""
+    return [
+        Finding(
+            rule=keys[k][0],
+            point=keys[k][1],
+            asset=keys[k][3],
+            estate=keys[k][4],
+            onset=int(columns["onset"][k]),
+            t=max(int(columns["onset"][k]), int(columns["seen"][:, k].max())),
+            active=False,
+            facts={"ended_by": "rule or point changed"},
+        )
+        for k in rows
+        if columns["level"][k]
+    ]
+
+
+def late(findings: Iterable[Finding]) -> list[Finding]:
+    """The same findings marked as found after the fact."""
+    return [replace(f, late=True) for f in findings]
