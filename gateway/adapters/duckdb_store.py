@@ -1,0 +1,299 @@
+# Statements are put together from our own numbers and file names, never from anything a person typed.
+# ruff: noqa: S608
+"""Samples in DuckDB: a hot table and one sorted Parquet file per sealed day (ports.SampleStore).
+
+FOLDER/points.duckdb holds what is not sealed, FOLDER/cold/YYYY-MM-DD.parquet (UTC days) the rest. One process
+owns both; threads get cursors. Measured reasons for this form: docs/adr/0003-stores.md.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.adapters.columns import BAD_FROM, DAY, Keys, bucket_start, checked, first_wins
+from gateway.adapters.duckdb_cold import Cold
+from gateway.adapters.duckdb_file import FILE, connect, failures, move_aside
+from gateway.adapters.files import replaced
+from gateway.adapters.gate import Gate
+from gateway.adapters.store_errors import StoreDamaged
+from gateway.model import MessageKey, Ms, Samples
+from gateway.ports import Buckets
+
+_NEVER = np.iinfo(np.int64).min
+_TRACKED = 4_000_000  # series ids above this have no entry in the newest-time table (32 MB) and are joined
+_JOIN_KEYS_AFTER = 50_000  # single key rows; then they are rewritten as ranges
+
+
+class DuckStore:
+    """The embedded default. Blocking; safe from any thread; one writer at a time."""
+
+    def __init__(self, folder: str | Path, *, memory_mb: int = 512, keep_damaged: bool = False) -> None:
+        """Open or make the files in `folder`.
+
+        A damaged hot file is moved aside with an error in the log, so that monitoring goes on; with
+        `keep_damaged` it is left and StoreDamaged raised. Raises InUse, StoreTooNew, StoreFull.
+        """
+        self.folder, self._memory_mb = Path(folder), memory_mb
+        self.path = self.folder / FILE
+        self._write = threading.RLock()
+        self._gate = Gate()
+        self._cold = Cold(self.folder / "cold")
+        self._newest: NDArray[np.int64] = np.empty(0, np.int64)
+        self._keys = Keys()
+        self._single_keys = 0
+        try:
+            self._open()
+        except StoreDamaged:
+            if keep_damaged or not self.path.exists():
+                raise
+            move_aside(self.path)
+            self._open()
+
+    def _open(self) -> None:
+        self._con = connect(self.path, self._memory_mb)
+        try:
+            with failures(self.path):
+                self._cold.recover(self._con)
+                self._load()
+        except BaseException:
+            self._con.close()
+            raise
+
+    def _load(self) -> None:
+        """What memory must know of the files: the newest time of each series, and the keys."""
+        self._newest, self._keys = np.empty(0, np.int64), Keys()
+        found = self._con.execute("select series, max(t) as t from pts group by series").fetchnumpy()
+        self._note_newest(np.asarray(found["series"], np.int64), np.asarray(found["t"], np.int64))
+        rows = self._con.execute("select gateway, boot, lane, first, last from applied").fetchall()
+        for row in rows:
+            self._keys.add(*row)
+        self._single_keys = len(rows)
+        if len(rows) > 2 * sum(1 for _ in self._keys) + 1000:
+            self._join_keys()
+
+    # ── writing ──
+
+    def append(self, samples: Samples, keys: Sequence[MessageKey], *, historical: bool) -> int:
+        """Rows and keys in one transaction; rows stored.
+
+        A row newer than all of its series (the table of newest times proves it) goes in plainly, any other
+        is matched against the time window of its kind; so `historical` is only a hint and is not needed.
+        """
+        batch = first_wins(checked(samples))
+        with self._write:
+            new = [key for key in dict.fromkeys(keys) if key not in self._keys]
+            with self._transaction() as con:
+                fresh = batch.t > self._newest_of(batch.series)
+                stored = _insert(con, batch[fresh]) if fresh.any() else 0
+                if not fresh.all():
+                    stored += self._insert_missing(con, batch[~fresh])
+                _insert_keys(con, [(k.gateway, k.boot, k.lane, k.seq, k.seq) for k in new])
+            self._cold.note_append(batch.t)
+            self._note_newest(batch.series.astype(np.int64), batch.t)
+            self._keys.update(new)
+            self._single_keys += len(new)
+            if self._single_keys > _JOIN_KEYS_AFTER:
+                self._join_keys()
+        return stored
+
+    def _insert_missing(self, con: duckdb.DuckDBPyConnection, batch: Samples) -> int:
+        """Rows whose (series, t) is not there yet, looked for within the batch's time window only."""
+        low, high = int(batch.t.min()), int(batch.t.max())
+        there = self._cold.source(low, high + 1, days=self._cold.days_of(batch.t))
+        return _insert(
+            con,
+            batch,
+            f"anti join (select series, t from {there} where t between {low} and {high}) using (series, t)",
+        )
+
+    def _join_keys(self) -> None:
+        """Rewrite the key table as ranges."""
+        ranges = list(self._keys)
+        with self._transaction() as con:
+            con.execute("delete from applied")
+            _insert_keys(con, ranges)
+        self._single_keys = len(ranges)
+
+    def _newest_of(self, series: NDArray[np.uint32]) -> NDArray[np.int64]:
+        """For each row, the time up to which its series may have rows."""
+        known = np.full(len(series), np.iinfo(np.int64).max, np.int64)
+        tracked = series < _TRACKED
+        inside = series < len(self._newest)
+        known[tracked] = _NEVER
+        known[inside] = self._newest[series[inside]]
+        return np.maximum(known, self._cold.end - 1)
+
+    def _note_newest(self, series: NDArray[np.int64], t: NDArray[np.int64]) -> None:
+        tracked = series < _TRACKED
+        series, t = series[tracked], t[tracked]
+        if not len(series):
+            return
+        top = int(series.max()) + 1
+        if top > len(self._newest):
+            grown = np.full(max(top, 2 * len(self._newest)), _NEVER, np.int64)
+            grown[: len(self._newest)] = self._newest
+            self._newest = grown
+        np.maximum.at(self._newest, series, t)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """All or nothing. After an error that DuckDB cannot go on from, the file is opened again."""
+        with failures(self.path):
+            try:
+                self._con.execute("begin")
+                yield self._con
+                self._con.execute("commit")
+            except duckdb.Error as error:
+                self._give_up(error)
+                raise
+            except BaseException:
+                self._con.execute("rollback")
+                raise
+
+    def _give_up(self, error: duckdb.Error) -> None:
+        try:
+            self._con.execute("rollback")
+        except duckdb.Error:
+            if isinstance(error, duckdb.TransactionException):
+                return
+            # "database has been invalidated": nothing works any more until every connection to it is closed.
+            with self._gate.alone():
+                self._con.close()
+                self._open()
+
+    # ── reading ──
+
+    def applied(self, keys: Sequence[MessageKey]) -> list[bool]:
+        """Which of the keys have been written."""
+        with self._write:
+            return [key in self._keys for key in keys]
+
+    def raw(self, series: int, start: Ms, end: Ms) -> Samples:
+        """Rows of [start, end) in time order."""
+        found = self._query(
+            "select t, v, q from {points} where series = $series and t >= $start and t < $end order by t",
+            start,
+            end,
+            series=series,
+        )
+        return _samples(np.full(len(found["t"]), series), found)
+
+    def buckets(self, series: int, start: Ms, end: Ms, n: int) -> Buckets:
+        """[start, end) in n equal buckets; the edges are those of `columns.bucketed`."""
+        found = self._query(
+            "select (t - $start) * $n // ($end - $start) as k, min(v) as low, max(v) as high, avg(v) as mean,"
+            " count(*) as n from {points} where series = $series and t >= $start and t < $end"
+            f" and q < {BAD_FROM} and isfinite(v) group by k order by k",
+            start,
+            end,
+            series=series,
+            n=n,
+        )
+        k = np.asarray(found["k"], np.int64)
+        low, high, mean = (np.asarray(found[name], np.float64) for name in ("low", "high", "mean"))
+        return Buckets(bucket_start(k, start, end, n), low, high, mean, np.asarray(found["n"], np.int64))
+
+    def latest(self, series: Sequence[int], since: Ms) -> Samples:
+        """The newest row of each series at or after `since`, by series."""
+        found = self._query(
+            "select series, max(t) as t, arg_max_null(v, t) as v, arg_max(q, t) as q from {points}"
+            " where t >= $start and series in (select unnest($wanted::uinteger[]))"
+            " group by series order by series",
+            since,
+            None,
+            wanted=[int(s) for s in series],
+        )
+        return _samples(found["series"], found)
+
+    def count(self) -> int:
+        """Rows stored in all."""
+        return int(self._query("select count(*) as n from {points}", None, None)["n"][0])
+
+    def _query(self, sql: str, start: Ms | None, end: Ms | None, **values: Any) -> dict[str, Any]:
+        """Run a question over hot rows and the days that touch [start, end), on a cursor of its own."""
+        window = {"start": start, "end": end}
+        values |= {name: value for name, value in window.items() if f"${name}" in sql}
+        with self._gate.shared(), failures(self.path), closing(self._con.cursor()) as cursor:
+            points = self._cold.source(start, end)
+            return dict(cursor.execute(sql.format(points=points), values).fetchnumpy())
+
+    # ── files ──
+
+    def seal(self, day: Ms) -> int:
+        """Move the UTC day that holds `day` into its Parquet file; rows in that file afterwards.
+
+        Safe to repeat (late rows are merged in) and at a crash between any two steps. Appending and reading
+        go on, but for the short exchange at the end.
+        """
+        day = day // DAY * DAY
+        with self._cold.alone(), failures(self.path):
+            with self._gate.shared(), closing(self._con.cursor()) as cursor:
+                half = self._cold.write_day(cursor, day)
+            if half is not None:
+                with self._write, self._gate.alone():
+                    self._cold.exchange(self._con, day, half)
+            with self._gate.shared(), closing(self._con.cursor()) as cursor:
+                return self._cold.rows(cursor, day)
+
+    def days(self) -> list[Ms]:
+        """Starts of the UTC days that have rows in the hot table, oldest first."""
+        sql = f"select distinct t // {DAY} * {DAY} as d from pts order by 1"
+        with self._gate.shared(), failures(self.path), closing(self._con.cursor()) as cursor:
+            return [day for (day,) in cursor.execute(sql).fetchall()]
+
+    def drop_before(self, day: Ms) -> None:
+        """Forget sealed days before the one that holds `day` (retention); their disk space comes back."""
+        with self._write, self._gate.alone():
+            self._cold.drop_before(day)
+
+    def flush(self) -> None:
+        """Shorten the log: commits are durable and readable at once anyway."""
+        with self._write, failures(self.path):
+            self._con.execute("checkpoint")
+
+    def backup(self, folder: str) -> None:
+        """`points.duckdb` and `cold/` as they are now; appending goes on."""
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        with self._cold.alone(), self._gate.shared(), failures(self.path):
+            with replaced(target / FILE) as half, closing(self._con.cursor()) as cursor:
+                name = str(half).replace("'", "''")
+                cursor.execute(f"attach '{name}' as copy_of_points")
+                try:
+                    cursor.execute('copy from database "points" to copy_of_points')
+                finally:
+                    cursor.execute("detach copy_of_points")
+            self._cold.copy_to(target / "cold")
+
+    def close(self) -> None:
+        """Let go; idempotent."""
+        with self._write, self._gate.alone():
+            self._con.close()
+
+
+def _samples(series: NDArray[Any], found: dict[str, Any]) -> Samples:
+    """Columns of an answer; a number that is not there (null, a masked entry) is NaN."""
+    v = np.ma.filled(found["v"].astype(np.float64), np.nan)
+    return checked(Samples(series, found["t"], v, found["q"]))
+
+
+def _insert(con: duckdb.DuckDBPyConnection, batch: Samples, but: str = "") -> int:
+    """Insert columns by name (by position DuckDB would swap them without a word); rows inserted."""
+    rows = {"series": batch.series, "t": batch.t, "v": batch.v, "q": batch.q}  # noqa: F841 - read by name
+    done = con.execute(f"insert into pts by name select * from rows {but}").fetchone()
+    return int(done[0]) if done else 0
+
+
+def _insert_keys(con: duckdb.DuckDBPyConnection, rows: Sequence[tuple[str, str, str, int, int]]) -> None:
+    for i in range(0, len(rows), 1000):
+        part = rows[i : i + 1000]
+        marks = ", ".join(["(?, ?, ?, ?, ?)"] * len(part))
+        con.execute(f"insert into applied values {marks}", [x for row in part for x in row])
