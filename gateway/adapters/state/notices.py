@@ -67,7 +67,7 @@ class Notices(Database):
         """How many notices are in each state."""
         query = sa.select(notices.c.state, sa.func.count()).group_by(notices.c.state)
         with self.reading() as con:
-            return {state: n for state, n in con.execute(query).tuples()}  # noqa: C416 - dict() of a result is its keys
+            return dict(con.execute(query).all())
 
     def receipts(self, id: str) -> list[tuple[Ms, bool, str]]:  # noqa: A002 - as above
         """Every attempt of a notice: (time, success, the channel's words)."""
