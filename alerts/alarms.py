@@ -1,0 +1,178 @@
+"""The alarm life cycle: findings in, facts that happened out. Pure; time is an argument.
+
+One record per condition (rule on a point), one occurrence per activation. Acknowledging counts for all open
+occurrences. Sources: ISA-18.2/IEC 62682; OPC UA Part 9; DESIGN 8; FEATURES 39-49.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from alerts import alarms_causes as causes
+from alerts import alarms_commands as commands
+from alerts.alarms_cycle import Cycle
+from alerts.alarms_drill import DRILL_MS, DRILLS, drill
+from alerts.alarms_state import (
+    TRANSITIONS,
+    Alarm,
+    RuleFacts,
+    RuleInfo,
+    State,
+    Trigger,
+    alarm_id,
+    deadlines,
+    refresh,
+)  # fmt: skip
+from alerts.calendars import stamp
+from gateway.errors import Conflict, NotFound
+from gateway.model import Asset, Command, Event, Finding, Ms
+
+__all__ = ["TRANSITIONS", "Alarm", "AlarmBook", "RuleFacts", "RuleInfo", "State", "Trigger", "alarm_id"]
+
+
+class AlarmBook(Cycle):
+    """All conditions. `alarms` by id; `changed` holds what changed since the last `drain`."""
+
+    # ── what comes in ─────────────────────────────────────────────────────────────────────────────
+
+    def findings(self, found: Iterable[Finding], now: Ms) -> list[Event]:
+        """A batch, arranged so that a cause comes before and ends after what follows from it."""
+        return [e for f in causes.arrange(found, self.rules) for e in self.finding(f, now)]
+
+    def finding(self, f: Finding, now: Ms) -> list[Event]:
+        """One change of a condition. A finding that is known already has no effect."""
+        alarm = self._alarm(f)
+        if alarm is None:
+            return []
+        if f.late:
+            return self._late(alarm, f, now)
+        if not f.active:
+            return self._clear(alarm, f, now) if alarm.active and f.onset >= alarm.memory.onset else []
+        if alarm.active:
+            return self._level(alarm, f)
+        return self._raise(alarm, f) if f.onset > max(alarm.memory.seen, default=-1) else []
+
+    def command(self, cmd: Command) -> list[Event]:
+        """A person's act. Raises Conflict (with who and when), Forbidden, NotFound or BadInput."""
+        return commands.apply(self, cmd)
+
+    def tick(self, now: Ms) -> list[Event]:
+        """Everything that time alone does: shelves that end, permits that expire, suppression let go."""
+        return [e for id_ in sorted(self._timed) for e in self._tick(self.alarms[id_], now)]
+
+    # ── reading and keeping ───────────────────────────────────────────────────────────────────────
+
+    def get(self, id_: str) -> Alarm:
+        """The alarm. Raises NotFound."""
+        if id_ not in self.alarms:
+            raise NotFound(f"there is no alarm {id_!r}")
+        return self.alarms[id_]
+
+    def drain(self) -> set[str]:
+        """Ids that changed since the last call."""
+        out, self.changed = self.changed, set()
+        return out
+
+    def use_rules(self, rules: Mapping[str, RuleFacts]) -> None:
+        """Take over an edited rule set; what is open stays open. A rule that became life safety uncovers."""
+        self.rules = {**DRILLS, **rules}
+        for alarm in self.alarms.values():
+            rule = self.rules.get(alarm.rule)
+            if rule is None or alarm.drill:
+                continue
+            before = alarm.as_dict()
+            refresh(alarm, rule)
+            if not causes.suppressible(alarm):
+                alarm.suppressed_by = alarm.memory.release_at = None
+            if alarm.life:
+                alarm.shelved_until = None
+            if alarm.as_dict() != before:
+                self.touch(alarm, alarm.changed_at, "steward")
+        self._reindex()
+
+    def restore(self, alarms: Iterable[Alarm]) -> None:
+        """Take over alarms as they were before a restart."""
+        self.alarms.update((a.id, a) for a in alarms)
+        self._reindex()
+
+    def _reindex(self) -> None:
+        self._causes = {}
+        self._timed = {a.id for a in self.alarms.values() if deadlines(a)}
+        for alarm in self.alarms.values():
+            if alarm.active and alarm.event in causes.FOLLOWS:
+                self._causes.setdefault(alarm.asset, []).append(alarm)
+
+    # ── time ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _tick(self, alarm: Alarm, now: Ms) -> list[Event]:
+        out: list[Event] = []
+        for at, what in deadlines(alarm):
+            if at <= now:
+                out += self._expire(alarm, what, at)
+        if not deadlines(alarm):
+            self._timed.discard(alarm.id)
+        return out
+
+    def _expire(self, alarm: Alarm, what: str, at: Ms) -> list[Event]:
+        m = alarm.memory
+        key = f"{alarm.id}:{at}"
+        if what == "shelf":
+            return self.uncover(alarm, "alarm.unshelved", at, key, "steward", timed=True)
+        if what == "oos":
+            return self.uncover(alarm, "alarm.oos_end", at, key, "steward", permit=m.permit)
+        if what == "drill":
+            return self.end_drill(alarm, at)
+        if what == "chatter":
+            m.chatter = False
+            self.changed.add(alarm.id)
+            return [self.event(alarm, "alarm.chatter_end", at, key, count=alarm.count)]
+        alarm.suppressed_by = m.release_at = None
+        self.touch(alarm, at, "steward")
+        return [self.event(alarm, "alarm.unsuppressed", at, key)]
+
+    def uncover(self, alarm: Alarm, kind: str, at: Ms, key: str, actor: str, **data: Any) -> list[Event]:
+        """End shelving or out of service by time: what is active is unacknowledged again."""
+        m = alarm.memory
+        if kind == "alarm.unshelved":
+            alarm.shelved_until, alarm.shelve_reason, m.shelved_by = None, "", ""
+        else:
+            alarm.oos_until, m.oos_by, m.permit = None, "", ""
+        if alarm.active and alarm.acked:
+            alarm.acked, alarm.acked_by, alarm.acked_at = False, "", None
+            m.open = [*m.open[-99:], {"id": alarm.occurrence, "raised": at, "cleared": None}]
+        self.touch(alarm, at, actor)
+        return [self.event(alarm, kind, at, key, actor, **data)]
+
+    def start_drill(self, asset: Asset, now: Ms) -> list[Event]:
+        """A test alarm on the asset that goes the whole way; it ends by itself. Raises Conflict."""
+        f = drill(asset, now)
+        alarm = self.alarms.get(alarm_id(f.condition))
+        if alarm and alarm.active:
+            raise Conflict(f"a drill is running there since {stamp(alarm.raised_at)}")
+        out = self.finding(f, now)
+        alarm = self.get(alarm_id(f.condition))
+        alarm.memory.drill_until = now + DRILL_MS
+        self._timed.add(alarm.id)
+        return out
+
+    def end_drill(self, alarm: Alarm, at: Ms) -> list[Event]:
+        """The test alarm goes back to normal."""
+        m = alarm.memory
+        m.drill_until = None
+        end = Finding(alarm.rule, alarm.point, alarm.asset, alarm.estate, m.onset, at, active=False)
+        return self._clear(alarm, end, at) if alarm.active else []
+
+    def set_mode(self, asset: Asset, mode: str, cmd: Command) -> list[Event]:
+        """Normal or commissioning; what is active is judged by the new mode at once."""
+        self.modes[asset.id] = mode
+        data = {"mode": mode}
+        out = [Event(f"asset.mode:{cmd.id}", asset.estate, cmd.received_at, "asset.mode", asset.id,
+                     cmd.actor.id, asset.id, data)]  # fmt: skip
+        for alarm in self.alarms.values():
+            if alarm.asset == asset.id and alarm.active and alarm.commissioning != (mode == "commissioning"):
+                alarm.commissioning = mode == "commissioning"
+                self.touch(alarm, cmd.received_at, cmd.actor.id)
+                key = f"{cmd.id}:{alarm.id}"
+                out.append(self.event(alarm, "alarm.mode", cmd.received_at, key, cmd.actor.id, mode=mode))
+        return out

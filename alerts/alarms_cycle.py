@@ -1,0 +1,267 @@
+"""What happens to one condition: raised, changed in level, cleared, found late, chattering, suppressed."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from alerts import alarms_causes as causes
+from alerts.alarms_drill import DRILLS
+from alerts.alarms_state import (
+    CHATTER_QUIET_MS,
+    CHATTER_STARTS,
+    CHATTER_WINDOW_MS,
+    RANK,
+    Alarm,
+    RuleFacts,
+    State,
+    alarm_id,
+    deadlines,
+    facts,
+    new_alarm,
+    number,
+    take_values,
+)  # fmt: skip
+from gateway.model import Asset, Event, Finding, Ms, Text
+
+log = logging.getLogger(__name__)
+
+SEEN = 64
+"""Occurrences of a condition that are remembered, to know again what comes twice."""
+
+CardOf = Callable[[RuleFacts, Asset], Sequence[Text]]
+
+
+class Cycle:
+    """The conditions and the steps that findings make. `AlarmBook` adds commands, time and keeping."""
+
+    def __init__(
+        self,
+        rules: Mapping[str, RuleFacts],
+        assets: Mapping[str, Asset],
+        *,
+        firms: Mapping[str, str] | None = None,
+        units: Mapping[str, str] | None = None,
+        cards: CardOf | None = None,
+    ) -> None:
+        """Start empty. firms: firm by estate · units: unit by point id · cards: the steps of a P1 card."""
+        self.rules: dict[str, RuleFacts] = {**DRILLS, **rules}
+        self.assets = dict(assets)
+        self.firms = dict(firms or {})
+        self.units = dict(units or {})
+        self.cards = cards
+        self.modes: dict[str, str] = {}
+        self.alarms: dict[str, Alarm] = {}
+        self.changed: set[str] = set()
+        self._causes: dict[str, list[Alarm]] = {}
+        self._timed: set[str] = set()
+
+    def _alarm(self, f: Finding) -> Alarm | None:
+        id_ = alarm_id(f.condition)
+        if id_ in self.alarms:
+            return self.alarms[id_]
+        rule = self.rules.get(f.rule)
+        if rule is None:
+            log.error(
+                "finding ignored: unknown rule rule=%s asset=%s do=load the rule set again", f.rule, f.asset
+            )
+            return None
+        asset = self.assets.get(f.asset) or Asset(
+            f.asset, f.estate, "gateway", {"zh": f.asset, "en": f.asset}
+        )
+        alarm = new_alarm(f, rule, asset)
+        alarm.unit = self.units.get(f.point, "")
+        if alarm.priority == 1 and self.cards:
+            alarm.card = tuple(self.cards(rule, asset))
+        self.alarms[id_] = alarm
+        return alarm
+
+    def mode(self, asset: str) -> str:
+        """Normal or commissioning, as set by people, else as the site file says."""
+        return self.modes.get(asset) or (self.assets[asset].mode if asset in self.assets else "normal")
+
+    # ── what happens to a condition ───────────────────────────────────────────────────────────────
+
+    def _raise(self, alarm: Alarm, f: Finding) -> list[Event]:
+        m = alarm.memory
+        chatter = self._count(alarm, f.onset)
+        folded = m.chatter and not chatter and alarm.acked and not alarm.life
+        if alarm.bare is State.NORM:
+            alarm.order, alarm.assignee, alarm.notes = None, "", alarm.notes[-20:]
+        m.onset, m.live_onset = f.onset, None
+        m.seen = [*m.seen[1 - SEEN :], f.onset]
+        alarm.active, alarm.occurrence, alarm.late = True, f.id, f.late
+        alarm.raised_at, alarm.cleared_at, alarm.root = f.onset, None, None
+        alarm.drill = bool(f.facts.get("drill", False))
+        alarm.commissioning = self.mode(alarm.asset) == "commissioning"
+        alarm.latched = alarm.latch
+        take_values(alarm, f)
+        if not folded:
+            alarm.acked, alarm.acked_by, alarm.acked_at = False, "", None
+            m.open = [*m.open[-99:], {"id": f.id, "raised": f.onset, "cleared": None}]
+        cause = causes.cause_of(alarm, self._causes, self.assets)
+        if cause:
+            alarm.suppressed_by = alarm.root = cause.id
+            m.release_at = None
+        self.touch(alarm, f.t, "steward")
+        out = [self.event(alarm, "alarm.raised", f.onset, f.id, found_at=f.t, folded=folded)]
+        if cause:
+            out.append(self._suppressed(alarm, cause, f.t))
+        if chatter:
+            out.append(self._chattering(alarm, f.onset))
+        if alarm.event in causes.FOLLOWS:
+            self._causes.setdefault(alarm.asset, []).append(alarm)
+            out += self._fold_older(alarm, f.t)
+        return out
+
+    def _level(self, alarm: Alarm, f: Finding) -> list[Event]:
+        m = alarm.memory
+        if f.level == alarm.level or f.t <= m.level_t:
+            return []
+        was = alarm.level
+        up = RANK.get(f.level, 1) >= RANK.get(was, 1)  # the other side at the same rank is news, too
+        take_values(alarm, f)
+        if up and alarm.acked:
+            alarm.acked, alarm.acked_by, alarm.acked_at = False, "", None
+            m.open = [*m.open[-99:], {"id": alarm.occurrence, "raised": f.t, "cleared": None}]
+        self.touch(alarm, f.t, "steward")
+        key = f"{alarm.occurrence}:{f.level}:{f.t}"
+        return [self.event(alarm, "alarm.level", f.t, key, was=was, up=up)]
+
+    def _clear(self, alarm: Alarm, f: Finding, now: Ms) -> list[Event]:
+        m = alarm.memory
+        covered = alarm.covered
+        alarm.active, alarm.cleared_at = False, max(f.t, alarm.raised_at)
+        alarm.value = number(f.value) if number(f.value) is not None else alarm.value
+        alarm.suppressed_by = m.release_at = m.live_onset = None
+        m.level_t = max(m.level_t, f.t)
+        for entry in m.open:
+            entry["cleared"] = entry["cleared"] or alarm.cleared_at
+        self.touch(alarm, f.t, "steward")
+        took = alarm.cleared_at - alarm.raised_at
+        out = [self.event(alarm, "alarm.cleared", alarm.cleared_at, alarm.occurrence, duration_ms=took)]
+        if alarm.latched:
+            out.append(self.event(alarm, "alarm.latched", alarm.cleared_at, alarm.occurrence))
+        if covered and not m.heard and not alarm.acked:
+            out.append(self.settle(alarm, alarm.cleared_at))
+        if alarm.event in causes.FOLLOWS:
+            self._causes[alarm.asset] = [a for a in self._causes.get(alarm.asset, []) if a.id != alarm.id]
+            for child in self._children(alarm):
+                child.memory.release_at = max(now, f.t) + causes.GRACE_MS
+                self._timed.add(child.id)
+                self.changed.add(child.id)
+        return out
+
+    def _late(self, alarm: Alarm, f: Finding, now: Ms) -> list[Event]:
+        """A back-fill's finding: what began and ended unseen appears once, with its true times."""
+        m = alarm.memory
+        if f.active:
+            if f.onset in m.seen:
+                return []
+            if alarm.active:
+                return self._backdate(alarm, f) if f.onset < m.onset else []
+            newest = f.onset > max(m.seen, default=-1)
+            return self._raise(alarm, f) if newest or alarm.life else []
+        if alarm.active and f.onset == m.onset:
+            if m.live_onset is None or f.t >= m.live_onset:
+                return self._clear(alarm, f, now)
+            m.onset = alarm.raised_at = m.live_onset  # it had ended before the live one began
+            m.live_onset, alarm.late = None, False
+            self.touch(alarm, f.t, "steward")
+            return [self._occurred(alarm, f)]
+        if f.onset in m.seen:
+            return []
+        if alarm.life and not alarm.active:
+            return self._raise(alarm, f) + self._clear(alarm, f, now)
+        m.seen = [*m.seen[1 - SEEN :], f.onset]
+        self.changed.add(alarm.id)
+        return [self._occurred(alarm, f)]
+
+    def _backdate(self, alarm: Alarm, f: Finding) -> list[Event]:
+        m = alarm.memory
+        m.live_onset, m.onset = m.live_onset or m.onset, f.onset
+        m.seen = [*m.seen[1 - SEEN :], f.onset]
+        alarm.raised_at, alarm.late = f.onset, True
+        self.touch(alarm, alarm.changed_at, "steward")
+        return [self.event(alarm, "alarm.backdated", f.onset, f.id, live_onset=m.live_onset)]
+
+    def _occurred(self, alarm: Alarm, f: Finding) -> Event:
+        """One completed occurrence that was found late; nobody is called for it."""
+        true: dict[str, Any] = {"occurrence": f.id, "active": False, "late": True, "dispatch": False}
+        true |= {"level": f.level, "value": number(f.value), "limit": number(f.limit)}
+        true |= {"raised_at": f.onset, "cleared_at": f.t, "duration_ms": f.t - f.onset}
+        return self.event(alarm, "alarm.occurred", f.onset, f.id, **true)
+
+    # ── cause and consequence ─────────────────────────────────────────────────────────────────────
+
+    def _children(self, cause: Alarm) -> list[Alarm]:
+        return [a for a in self.alarms.values() if a.suppressed_by == cause.id]
+
+    def _suppressed(self, alarm: Alarm, cause: Alarm, t: Ms) -> Event:
+        key = f"{alarm.occurrence}:{cause.occurrence}"
+        return self.event(alarm, "alarm.suppressed", t, key, cause=cause.id)
+
+    def _fold_older(self, cause: Alarm, t: Ms) -> list[Event]:
+        """Suppress what followed from the cause but was noticed before it; renew what waits for release."""
+        out: list[Event] = []
+        for alarm in self.alarms.values():
+            if alarm.suppressed_by == cause.id:
+                alarm.memory.release_at = None
+                self.changed.add(alarm.id)
+            elif (
+                alarm.active
+                and alarm.suppressed_by is None
+                and cause.raised_at - alarm.raised_at <= causes.LAG_MS
+            ):
+                found = causes.cause_of(alarm, {cause.asset: [cause]}, self.assets)
+                if found:
+                    alarm.suppressed_by = alarm.root = cause.id
+                    self.touch(alarm, t, "steward")
+                    out.append(self._suppressed(alarm, cause, t))
+        return out
+
+    # ── chatter ───────────────────────────────────────────────────────────────────────────────────
+
+    def _count(self, alarm: Alarm, t: Ms) -> bool:
+        """Count an activation; True when it makes the condition chatter."""
+        m = alarm.memory
+        fresh = alarm.bare is State.NORM and (not m.starts or t - m.starts[-1] > CHATTER_QUIET_MS)
+        alarm.count = 1 if fresh else alarm.count + 1
+        m.starts = [*[s for s in m.starts if t - s <= CHATTER_WINDOW_MS][-19:], t]
+        if m.chatter or len(m.starts) < CHATTER_STARTS:
+            return False
+        m.chatter = True
+        return True
+
+    def _chattering(self, alarm: Alarm, t: Ms) -> Event:
+        starts = alarm.memory.starts
+        gap = max(b - a for a, b in itertools.pairwise(starts))
+        advice = {"off_delay_s": -(-gap // 1000)}
+        return self.event(alarm, "alarm.chattering", t, alarm.occurrence, starts=len(starts), suggest=advice)
+
+    # ── small change ──────────────────────────────────────────────────────────────────────────────
+
+    def settle(self, alarm: Alarm, t: Ms) -> Event:
+        """Acknowledge by the machine what began and ended under a cover, so that nobody was ever called."""
+        alarm.acked, alarm.acked_by, alarm.acked_at = True, "steward", t
+        alarm.memory.open = []
+        self.touch(alarm, t, "steward")
+        return self.event(alarm, "alarm.acked", t, f"{alarm.occurrence}:auto", reason="never annunciated")
+
+    def touch(self, alarm: Alarm, t: Ms, by: str) -> None:
+        """Something that people see has changed."""
+        alarm.version += 1
+        alarm.changed_at = max(t, alarm.changed_at)
+        alarm.memory.changed_by = by
+        alarm.memory.heard = (alarm.memory.heard and not alarm.acked) or alarm.state is State.UNACK
+        self.changed.add(alarm.id)
+        if deadlines(alarm):
+            self._timed.add(alarm.id)
+
+    def event(self, alarm: Alarm, kind: str, t: Ms, key: str, actor: str = "steward", **data: Any) -> Event:
+        """A fact about the alarm; `key` makes its id, so that the same fact has the same id."""
+        return Event(
+            f"{kind}:{key}", alarm.estate, t, kind, alarm.id, actor, alarm.asset, facts(alarm) | data
+        )
