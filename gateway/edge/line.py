@@ -20,7 +20,7 @@ from gateway.edge.config import LineConfig
 from gateway.edge.plan import Range, Read, between, split
 from gateway.edge.schedule import Grid, Round
 from gateway.edge.unit import Job, Lesson, Unit
-from gateway.model import Ms
+from gateway.model import GOOD, Ms
 from gateway.ports import Clock, Decoded, DeviceException, Garbled, LineDown, NoAnswer
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class Line:
         self._garbled = 0
         self._probe_free_at = 0.0
         self._overload = 0
-        self.late_ms = 0.0
+        self._late_ms = 0.0
         self.missed = 0
 
     @property
@@ -99,6 +99,11 @@ class Line:
     def silent_units(self) -> int:
         """Units with an open breaker."""
         return sum(u.open for u in self._units)
+
+    def take_late(self) -> float:
+        """Longest delay of a round behind its deadline (ms) since the last call."""
+        late, self._late_ms = self._late_ms, 0.0
+        return late
 
     @property
     def overloaded(self) -> bool:
@@ -189,7 +194,7 @@ class Line:
 
     async def _round(self, unit: Unit, job: Job, due: Round, left: _Open) -> None:
         now = self._now()
-        self.late_ms = max(self.late_ms, now - due.due)
+        self._late_ms = max(self._late_ms, now - due.due)
         if due.missed:
             off = not self._up or due.due - due.missed * job.period_ms < self._up_since
             self._skipped(unit, "line" if off else "missed", due.missed * job.points, overload=not off)
@@ -306,6 +311,13 @@ class Line:
         if not mine.all():
             index, v, q = index[mine], v[mine], q[mine]
         attrs = {unit.base + n: a for n, a in d.attrs.items() if n in read.points} if d.attrs else {}
+        only_text = [gid - unit.base for gid in attrs if gid - unit.base not in index]
+        if only_text:
+            index = np.r_[index, np.array(only_text, np.intp)]
+            v, q = (
+                np.r_[v, np.full(len(only_text), np.nan)],
+                np.r_[q, np.full(len(only_text), GOOD, np.uint8)],
+            )
         left.done(read)
         if len(index):
             self._sink.readings(unit.index, unit.base + index, t, v, q, attrs)

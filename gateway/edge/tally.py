@@ -39,6 +39,12 @@ class Tally:
         self._n[0] -= count
         self._n[2] += count
 
+    def thinned_in_store(self, device: int, points: int) -> None:
+        """The outbox thinned its rows and noted the delta itself."""
+        change = np.array([-points, 0, points], np.int64)
+        self._n[:, device] += change
+        self._old[:, device] += change
+
     def gap(self, device: int, cause: str, points: int) -> None:
         """Points that were due and not read."""
         for gaps in (self._gaps[device], self._new_gaps.setdefault(device, {})):
