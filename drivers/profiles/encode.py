@@ -23,17 +23,11 @@ def encode(profile: Profile, values: Mapping[str, float | str]) -> Words:
     A text for a point that is not a text is the name of a Reason and gives its sentinel. Registers of points
     without a value are 0. Raises KeyError for an unknown tag, ValueError for a value with no raw form.
     """
-    unknown = [tag for tag in values if tag not in {p.tag for p in profile.expanded}]
+    unknown = [tag for tag in values if not profile.has(tag)]
     if unknown:
         raise KeyError(f"{profile.name} has no {', '.join(unknown)}")
-    words: Words = {}
-    points = [p for p in profile.expanded if p.area != "line"]
-    for p in points:
-        area = words.setdefault(p.area, {})
-        for address in range(p.span.address, p.span.address + p.span.count):
-            area.setdefault(address, 0)
-    # Whole registers first, so that their parts refine them; scaled ones last: they need their factor.
-    for p in sorted(points, key=lambda p: (bool(p.scale_by), p.partial)):
+    words: Words = {area: dict(blank) for area, blank in profile.blank.items()}
+    for p in profile.writing_order:
         if p.tag in values:
             _put(p, values[p.tag], words[p.area])
     return words

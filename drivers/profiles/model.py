@@ -283,6 +283,27 @@ class Profile(Strict):
             letters = [pair[::-1] for pair in letters]
         return "".join(letters if self.word_order == "big" else letters[::-1])
 
+    @cached_property
+    def writing_order(self) -> tuple[PointSpec, ...]:
+        """Modbus points as an encoder needs them: whole registers, then their parts, then what is scaled."""
+        points = [p for p in self.expanded if p.area != "line"]
+        return tuple(sorted(points, key=lambda p: (bool(p.scale_by), p.partial)))
+
+    @cached_property
+    def blank(self) -> dict[str, dict[int, int]]:
+        """{area: {address: 0}} of every register and bit that belongs to a point."""
+        words: dict[str, dict[int, int]] = {}
+        for p in self.writing_order:
+            span = p.span
+            words.setdefault(p.area, {}).update(
+                dict.fromkeys(range(span.address, span.address + span.count), 0)
+            )
+        return words
+
+    def has(self, tag: str) -> bool:
+        """Whether the profile has the tag."""
+        return tag in self._by_tag
+
     def point(self, tag: str) -> PointSpec:
         """The single point of a tag. Raises KeyError."""
         return self._by_tag[tag]

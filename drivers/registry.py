@@ -1,0 +1,50 @@
+"""Line kinds: what may stand in a site file as `kind:` of a line, and how its driver is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import BaseModel
+
+from drivers.ascii_line import AsciiLineDriver, AsciiLineOptions
+from drivers.modbus import RtuDriver, RtuOptions, TcpDriver, TcpOptions
+from gateway.config.site import check_as
+from gateway.config.yamlmarks import Marks
+from gateway.errors import BadInput
+from gateway.ports import Clock, Driver
+
+
+@dataclass(frozen=True, slots=True)
+class DriverKind:
+    """A kind of line: the model of its `options`, and the factory of its driver."""
+
+    kind: str
+    options: type[BaseModel]
+    factory: Callable[[Any, Clock], Driver]
+
+
+_KINDS: dict[str, DriverKind] = {}
+DRIVERS: Mapping[str, DriverKind] = MappingProxyType(_KINDS)
+
+
+def register(kind: str, options: type[BaseModel], factory: Callable[[Any, Clock], Driver]) -> None:
+    """Add a kind of line. Raises ValueError when the name is taken."""
+    if kind in _KINDS:
+        raise ValueError(f"line kind {kind!r} is registered twice")
+    _KINDS[kind] = DriverKind(kind, options, factory)
+
+
+def make_driver(kind: str, options: Mapping[str, Any], clock: Clock) -> Driver:
+    """The driver of a line. Raises BadInput for an unknown kind, Problems for wrong options."""
+    if kind not in DRIVERS:
+        raise BadInput(f"there is no line kind {kind!r}", field="kind", hint=f"known: {', '.join(DRIVERS)}")
+    entry = DRIVERS[kind]
+    return entry.factory(check_as(entry.options, dict(options), Marks(), ("options",)), clock)
+
+
+register("modbus_tcp", TcpOptions, TcpDriver)
+register("modbus_rtu", RtuOptions, RtuDriver)
+register("ascii_line", AsciiLineOptions, AsciiLineDriver)
