@@ -181,7 +181,7 @@ def _assets(estate: str, p: str) -> list[AssetPlan]:
         asset("pw-1", "power", "power", text("变配电室", "Power distribution"), switch_room, "city-power"),
         asset(
             "gen-1", "generator", "generator", text("应急发电机", "Emergency generator"),
-            text("地下一层发电机房", "Basement 1, generator room"), "ankang-works",
+            text("地下一层发电机房", "Basement 1, generator room"), "guangming-electric",
         ),
         *lifts,
         asset("fire-1", "fire", "fire", text("消防系统", "Fire system"),
@@ -191,14 +191,14 @@ def _assets(estate: str, p: str) -> list[AssetPlan]:
         *sumps,
         *covers,
         asset("lt-1", "lighting", "lighting", text("公共照明", "Common lighting"), switch_room,
-              "ankang-works", depends_on=power),
+              "guangming-electric", depends_on=power),
         asset("sep-1", "septic", "septic", text("化粪池", "Septic tank"), septic, "changtong-drain"),
         asset("em-1", "energy_meter", "meter", text("公共用电表", "Common electricity meter"), switch_room,
-              "ankang-works"),
+              "guangming-electric"),
         asset("wm-1", "water_meter", "meter", text("进水总表", "Incoming water meter"), plant_room,
               "qingyuan-water", boundary="utility"),
         asset("call-1", "call", "call", text("紧急呼叫按钮", "Emergency call button"),
-              text("中心花园凉亭", "Garden pavilion"), "ankang-works"),
+              text("中心花园凉亭", "Garden pavilion"), "guangming-electric"),
     ]  # fmt: skip
 
 
@@ -210,7 +210,7 @@ def _lines(estate: str, p: str, k: int) -> list[LinePlan]:
 
     pumps_and_power = (
         device("ws-plc", 1, "steward_pump_station", "ws-1"),
-        device("pw-meter", 2, "eastron_sdm630", "pw-1", {"em": "pw"}),
+        device("pw-meter", 2, "eastron_sdm630", "pw-1", {"em": "pw.meter", "em.kwh": "pw.kwh"}),
         device("pw-unit", 3, "steward_power", "pw-1"),
         device("gen-dse", 10, "dse_gencomm", "gen-1"),
         device("em-meter", 11, "chint_dtsu666", "em-1"),

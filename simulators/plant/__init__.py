@@ -60,7 +60,7 @@ class Plant:
     """All assets at one instant `now`. `step(t)` moves them; going back is not possible and does nothing."""
 
     def __init__(self, assets: Sequence[PlantAsset], seed: int, start: Ms) -> None:
-        self.now: Ms = start - start % TICK_MS
+        self.now: Ms = start - start % TICK_MS - TICK_MS
         self.weather: dict[str, float] = {}
         self._around = {a.estate: Surroundings(t=self.now) for a in assets}
         self.units: dict[str, Unit] = {a.id: MODELS[a.model](a.id, seed) for a in assets}
@@ -69,13 +69,14 @@ class Plant:
         self._fast = [(self.units[a.id], self._around[a.estate]) for a in ordered if not MODELS[a.model].slow]
         self._slow = [(self.units[a.id], self._around[a.estate]) for a in ordered if MODELS[a.model].slow]
         self._cache: dict[str, dict[str, float]] = {}
+        self._tick(everything=True)
 
     def step(self, t: Ms) -> None:
         """Move to site time `t` in whole ticks."""
         while self.now + TICK_MS <= t:
             self._tick()
 
-    def _tick(self) -> None:
+    def _tick(self, *, everything: bool = False) -> None:
         self.now += TICK_MS
         self._cache.clear()
         hour = local_hour(self.now)
@@ -85,7 +86,7 @@ class Plant:
         for unit, around in self._fast:
             unit.now = self.now
             unit.step(around)
-        if self.now // TICK_MS % SLOW_TICKS == 0:
+        if everything or self.now // TICK_MS % SLOW_TICKS == 0:
             for around in self._around.values():
                 around.dt = SLOW_TICKS * TICK_MS / 1000
             for unit, around in self._slow:

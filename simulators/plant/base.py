@@ -18,7 +18,8 @@ SITE_OFFSET_MS = 8 * 3_600_000
 """Asia/Shanghai has no summer time; demand and lamps follow this hour of the day."""
 
 _TABLE_BITS = 12
-_GAUSS = tuple(random.Random(20_600).gauss(0.0, 1.0) for _ in range(1 << _TABLE_BITS))
+_DICE = random.Random(20_600)
+_GAUSS = tuple(_DICE.gauss(0.0, 1.0) for _ in range(1 << _TABLE_BITS))
 
 
 @dataclass(slots=True)

@@ -48,10 +48,11 @@ class Sump(Unit):
         return (self.lead,) if self.level >= START_M else ()
 
     def values(self) -> dict[str, float]:
-        """Level in m above the bottom; the floats are independent of it."""
+        """Level in m above the bottom, by two sensors; the floats are independent of both."""
         broken = bool(self.fault("sump_pumps_fail"))
         out = {
             "sump.level": max(0.0, self.level + self.noise("level", 0.003)),
+            "sump.level_plc": max(0.0, self.level + self.noise("plc", 0.004)),
             "sump.hi_float": float(self.level >= HI_M),
             "sump.hihi_float": float(self.level >= HIHI_M),
         }

@@ -37,6 +37,7 @@ class Lift(Unit):
         self.door = 0.0  # 0 closed … 1 open
         self.door_time = DOOR_S
         self.passenger = False
+        self.waiting = False  # somebody stands at the door and will get in
         self.mains = True
         self.recall = False
         self.wait = self.rng.uniform(2.0, 40.0)
@@ -63,45 +64,62 @@ class Lift(Unit):
         self.phase, self.timer = phase, 0.0
 
     def _idle(self, dt: float, hour: float) -> None:
-        if self.fault("lift_fault") and self.mains:
+        if not self.mains:
+            return
+        if self.fault("lift_fault"):
             self._enter("opening")
-        elif self.fault("trap_passenger") and self.mains:
-            self._start_trip(passenger=True)
-        elif self.recall and self.mains and self.pos > ZONE_M:
-            self._go_to(0)
-        elif self.mains and not self.recall:
+        elif self.fault("trap_passenger"):
+            self._trip()
+        elif self.recall:
+            self._go_to(0) if self.pos > ZONE_M else self._enter("opening")
+        else:
             self.wait -= dt
             if self.wait <= 0:
-                quiet = 4.0 if hour < 6 or hour >= 23 else 1.0
-                self.wait = self.rng.uniform(8.0, 70.0) * quiet
-                self._enter("opening")
-                self.passenger = False
-                self.door_time = DOOR_S + self.rng.gauss(0, 0.05)
+                self._called(hour)
+
+    def _called(self, hour: float) -> None:
+        quiet = 4.0 if hour < 6 or hour >= 23 else 1.0
+        self.wait = self.rng.uniform(10.0, 90.0) * quiet
+        self.door_time = DOOR_S + self.rng.gauss(0, 0.05)
+        self.waiting = True
+        floor = self.rng.randrange(FLOORS)
+        if floor == round(self.pos / FLOOR_M):
+            self._enter("opening")
+        else:
+            self._go_to(floor)
 
     def _opening(self, dt: float, _hour: float) -> None:
         if not self.mains:
-            return
+            return  # the door stands where it is
         self.door = min(1.0, self.door + dt / self.door_time)
         if self.door >= 1.0:
             self._enter("out" if self.fault("lift_fault") else "boarding")
 
     def _boarding(self, _dt: float, _hour: float) -> None:
-        self.passenger = self.timer > 1.5 and not self.recall
-        if self.mains and (self.timer >= 5.0 or self.fault("trap_passenger")):
+        if self.timer > 1.5:
+            self.passenger = self.waiting and not self.recall
+        home = self.recall and self.pos <= ZONE_M
+        if self.mains and not home and (self.timer >= 5.0 or self.fault("trap_passenger")):
             self._enter("closing")
 
     def _closing(self, dt: float, _hour: float) -> None:
         if not self.mains:
             return
+        if self.fault("lift_fault"):
+            self._enter("opening")
+            return
         self.door = max(0.0, self.door - dt / self.door_time)
-        if self.door <= 0.0:
-            self._start_trip(self.passenger)
+        if self.door > 0.0:
+            return
+        if self.passenger or self.fault("trap_passenger"):
+            self._trip()
+        else:
+            self._enter("idle")
 
-    def _start_trip(self, passenger: bool) -> None:
+    def _trip(self) -> None:
         here = round(self.pos / FLOOR_M)
-        floors = [f for f in range(FLOORS) if abs(f - here) >= 2]
-        self.passenger = passenger or bool(self.fault("trap_passenger"))
-        self._go_to(0 if self.recall else self.rng.choice(floors))
+        self.passenger, self.waiting = True, False
+        self._go_to(0 if self.recall else self.rng.choice([f for f in range(FLOORS) if abs(f - here) >= 2]))
 
     def _go_to(self, floor: int) -> None:
         self.target = floor * FLOOR_M
@@ -152,7 +170,7 @@ class Lift(Unit):
     def _arrive(self) -> None:
         self.speed = 0.0
         self.level_err = max(-7.0, min(7.0, self.rng.gauss(0, 2.2)))
-        self._enter("opening" if not self.recall or self.passenger else "idle")
+        self._enter("opening")
 
     def _in_zone(self) -> bool:
         return abs(self.pos - round(self.pos / FLOOR_M) * FLOOR_M) <= ZONE_M

@@ -54,30 +54,31 @@ class Power(Unit):
             return 350.0 + 250.0 * leak
         return 140.0 if self.mains else 0.0
 
-    def values(self) -> dict[str, float]:
-        """Incoming side: all zero while the grid is gone; the meter itself runs on the UPS."""
+    def _electric(self, name: str) -> dict[str, float]:
+        """What a three-phase instrument at the incoming side reads; `name` makes its noise its own."""
         n = self.noise
         live = 1.0 if self.mains else 0.0
-        volts = {
-            p: live * (227.0 + shift + n(f"u{p}", 0.5))
-            for p, shift in zip("abc", (0.6, 0, -0.5), strict=True)
-        }
-        factor = 0.952 + n("pf", 0.002)
+        factor = 0.952 + n(f"{name}pf", 0.002)
         amps = self.kw * 1000 / (3 * 227.0 * factor)
-        mean = sum(volts.values()) / 3
-        worst = max(abs(u - mean) for u in volts.values())
+        shifts = zip("abc", (0.6, 0.0, -0.5), (1.02, 0.99, 0.99), strict=True)
+        out = {"p": self.kw, "pf": factor * live, "freq": live * (50.0 + n(f"{name}hz", 0.012))}
+        for phase, volts, share in shifts:
+            out[f"u{phase}"] = live * (227.0 + volts + n(f"{name}u{phase}", 0.5))
+            out[f"i{phase}"] = max(0.0, amps * share * (1 + n(f"{name}i{phase}", 0.004)))
+        return out
+
+    def values(self) -> dict[str, float]:
+        """Incoming side: all zero while the grid is gone; the instruments run on the UPS."""
+        n = self.noise
+        own = self._electric("")
+        volts = [own[f"u{p}"] for p in "abc"]
+        mean = sum(volts) / 3
         return {
-            **{f"pw.u{p}": u for p, u in volts.items()},
-            **{
-                f"pw.i{p}": max(0.0, amps * share * (1 + n(f"i{p}", 0.004)))
-                for p, share in zip("abc", (1.02, 0.99, 0.99), strict=True)
-            },
-            "pw.p": self.kw,
-            "pw.pf": factor if live else 0.0,
-            "pw.freq": live * (50.0 + n("hz", 0.012)),
+            **{f"pw.{k}": v for k, v in own.items()},
+            **{f"pw.meter.{k}": v for k, v in self._electric("meter-").items()},
             "pw.kwh": self.kwh,
-            "pw.load": self.kw / factor / TRANSFORMER_KVA * 100,
-            "pw.unbal_u": 100 * worst / mean if mean else 0.0,
+            "pw.load": self.kw / 0.952 / TRANSFORMER_KVA * 100,
+            "pw.unbal_u": 100 * max(abs(u - mean) for u in volts) / mean if mean else 0.0,
             "pw.leak": max(0.0, self.leak_ma + (n("leak", 3.0) if self.leak_ma > 20 else 0.0)),
             "tr.temp_a": self.winding_c + n("ta", 0.2),
             "tr.temp_b": self.winding_c + 2.5 + n("tb", 0.2),
