@@ -51,7 +51,7 @@ def create_app(
         separate_input_output_schemas=False,
     )
     app.state.web = web
-    for error in (Problem, StewardError, TimeoutError, RequestValidationError, HTTPException, Exception):
+    for error in (Problem, StewardError, TimeoutError, RequestValidationError, HTTPException):
         app.add_exception_handler(error, _on_error)
     api = APIRouter(prefix="/api/v1")
     for router in ROUTERS:
@@ -63,7 +63,7 @@ def create_app(
     app.mount("/static", GZipMiddleware(_Static(directory=HERE / "static", check_dir=False)))
     if importlib.util.find_spec("dashboards.pages") is not None:
         app.include_router(importlib.import_module("dashboards.pages").router(web))
-    app.add_middleware(Wall, options=options, clock=clock, counters=web.counters)
+    app.add_middleware(Wall, options=options, clock=clock, counters=web.counters, on_error=_on_error)
     return app
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboards.metrics import Counters
@@ -18,6 +20,7 @@ from gateway.ports import Clock
 
 log = logging.getLogger(__name__)
 
+OnError = Callable[[Request, Exception], Awaitable[Response]]
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 CSP = (
     "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'self'; "
@@ -38,8 +41,11 @@ HEADERS = {
 class Wall:
     """Wraps the application. Refuses foreign hosts and origins and bodies that are too large."""
 
-    def __init__(self, app: ASGIApp, options: WebOptions, clock: Clock, counters: Counters) -> None:
+    def __init__(
+        self, app: ASGIApp, options: WebOptions, clock: Clock, counters: Counters, on_error: OnError
+    ) -> None:
         self._app, self._options, self._clock, self._counters = app, options, clock, counters
+        self._on_error = on_error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -62,6 +68,11 @@ class Wall:
                 await problem_response(problem, language(Request(scope)))(scope, receive, sending)
             else:
                 await self._app(scope, _Limited(receive, self._options.max_body), sending)
+        except Exception as e:  # a mistake of ours: whoever asked gets an answer, and the trace is in the log
+            if status:
+                raise
+            response = await self._on_error(Request(scope, receive), e)
+            await response(scope, receive, sending)
         finally:
             self._note(scope, status, self._clock.monotonic() - start, request_id)
 

@@ -74,6 +74,7 @@ class Web:
     boards: dict[str, tuple[float, dict[str, Any]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        i18n.catalogue()  # a mistake in it shows at the start, not at the first reader
         self.passwords = Passwords(self.options.hasher)
         self.sessions = Sessions(self.accounts, self.clock, self.options.idle_s)
         self.acts = ActTokens(self.clock)

@@ -1,0 +1,166 @@
+"""A small core for tests of the web: a real state store and stream, and the few rules that the tests need."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from gateway.adapters.clock import ManualClock
+from gateway.adapters.memory_store import MemoryStore
+from gateway.adapters.state.store import SqlState, open_state
+from gateway.core.hub import Hub
+from gateway.errors import Conflict, NotFound, StewardError
+from gateway.model import Actor, Command, Event, Ms, Scope
+from gateway.ports import Commit, Message
+
+FIRM_OF = {"garden": "green", "river": "green", "tower": "red"}
+ASSETS = {
+    "lift-1": ("garden", "elevator"),
+    "pump-1": ("garden", "water"),
+    "lamp-1": ("garden", "lighting"),
+    "lift-5": ("river", "elevator"),
+    "lift-9": ("tower", "elevator"),
+}
+POINTS = ("lift-1/lift.speed", "pump-1/ws.out_p", "lift-5/lift.speed", "lift-9/lift.speed")
+
+
+def text(word: str) -> dict[str, str]:
+    return {"zh": f"{word}-zh", "en": f"{word}-en"}
+
+
+class WebDesk:
+    """Implements ports.Desk."""
+
+    def __init__(self, folder: Path, clock: ManualClock) -> None:
+        self.clock = clock
+        self._state = open_state(folder / "state.db", durable=False)
+        self._samples = MemoryStore()
+        self.hub = Hub(FIRM_OF)
+        self.commands: list[Command] = []
+        self.done: dict[str, dict[str, Any]] = {}
+        self.fails: StewardError | None = None
+        self.bad_points: set[str] = set()
+        pairs = [(p.partition("/")[0], p.partition("/")[2]) for p in POINTS]
+        self._series = {"/".join(pair): n for pair, n in self._state.series(pairs).items()}
+
+    @property
+    def samples(self) -> MemoryStore:
+        return self._samples
+
+    @property
+    def state(self) -> SqlState:
+        return self._state
+
+    def now(self) -> Ms:
+        return self.clock.now()
+
+    def health(self) -> dict[str, Any]:
+        edges = [{"id": f"gw-{e}", "estate": e, "online": 1} for e in FIRM_OF]
+        return {"core": {"ok": 1}, "edges": edges}
+
+    def can(self, actor: Actor, action: str) -> bool:
+        raise AssertionError((actor, action))  # the web asks its own table
+
+    def snapshot(self, scope: Scope) -> dict[str, Any]:
+        def sees(asset: str) -> bool:
+            estate, system = ASSETS[asset]
+            return scope.allows(firm=FIRM_OF[estate], estate=estate, system=system)
+
+        def mine(kind: str) -> list[dict[str, Any]]:
+            return [body for _, body in self._state.records(kind) if sees(body["asset"])]
+
+        estates = [e for e, firm in FIRM_OF.items() if scope.allows(firm=firm, estate=e)]
+        points = [p for p in POINTS if sees(p.partition("/")[0])]
+        return {
+            "now": self.now(), "seq": self.hub.seq, "site": {"id": "city", "name": text("city")},
+            "estates": [
+                {"id": e, "name": text(e), "firm": FIRM_OF[e], "firm_name": text(FIRM_OF[e]),
+                 "address": text("address"), "complaint_phone": "12345", "households": 10}
+                for e in estates
+            ],
+            "assets": [
+                {"id": a, "estate": e, "system": s, "name": text(a), "place": text("place"), "mode": "normal",
+                 "contractor": "fixit", "boundary": "property", "depends_on": []}
+                for a, (e, s) in ASSETS.items() if sees(a)
+            ],
+            "points": [{"id": p, "asset": p.partition("/")[0], "stale_s": 30.0} for p in points],
+            "values": {p: [self.now(), 1.0, 64 if p in self.bad_points else 0] for p in points},
+            "alarms": mine("alarm"), "orders": mine("order"), "health": self.health(),
+            "shift": [{"duty": "CR", "people": [{"id": "olga", "name": "Olga Secret"}]}],
+            "contractors": [{"id": "fixit", "name": text("Fixit"), "phone": "400-800", "duty": "LM"}],
+        }  # fmt: skip
+
+    async def submit(self, command: Command) -> dict[str, Any]:
+        if command.id in self.done:
+            return self.done[command.id]
+        if self.fails is not None:
+            raise self.fails
+        self.commands.append(command)
+        kind = command.kind.partition(".")[0]
+        estate, result = "", dict(command.data)
+        if kind in ("alarm", "order"):
+            result = self._change(kind, command)
+            estate = result["estate"]
+        event = Event(
+            f"e{len(self.commands)}", estate or "garden", command.done_at, command.kind, command.subject,
+            command.actor.id, result.get("asset", ""), dict(command.data),
+        )  # fmt: skip
+        self._state.commit(Commit(events=[event]))
+        self.done[command.id] = result
+        return result
+
+    def _change(self, kind: str, command: Command) -> dict[str, Any]:
+        body = self._state.record(kind, command.subject)
+        if body is None:
+            raise NotFound(command.subject)
+        if command.version not in (None, body["version"]):
+            raise Conflict(f"version {body['version']}")
+        body["version"] += 1
+        if command.kind == "alarm.ack":
+            body |= {"state": "ACKED", "acked_by": command.actor.id, "acked_at": command.done_at}
+        if command.kind == "order.accept":
+            body["state"] = "ACCEPTED"
+            body["stamps"]["ACCEPTED"], body["by"]["ACCEPTED"] = command.done_at, command.actor.id
+        self.put(kind, body)
+        return body
+
+    def put(self, kind: str, body: Mapping[str, Any]) -> None:
+        """Keep an alarm or order and tell the stream."""
+        self._state.put_record(kind, body["id"], body["estate"], body)
+        self.hub.publish(body["estate"], "a" if kind == "alarm" else "o", body, body["system"])
+
+    def stream(self, scope: Scope, after: int | None) -> AsyncIterator[Message]:
+        return self.hub.subscribe(scope, after)
+
+    def series_id(self, point: str, scope: Scope) -> int:
+        estate, system = ASSETS.get(point.partition("/")[0], ("", ""))
+        if point not in self._series or not scope.allows(
+            firm=FIRM_OF[estate], estate=estate, system=system
+        ):
+            raise NotFound(point)
+        return self._series[point]
+
+    def close(self) -> None:
+        self._state.close()
+
+
+def alarm(id_: str, asset: str, **more: Any) -> dict[str, Any]:
+    estate, system = ASSETS[asset]
+    base = {
+        "id": id_, "asset": asset, "estate": estate, "system": system, "state": "UNACK", "active": True,
+        "priority": 1, "version": 1, "name": text("trouble"), "acked_by": None, "acked_at": None,
+        "drill": False, "commissioning": False, "assignee": "olga", "notes": [{"t": 1, "by": "olga", "text": "x"}],
+    }  # fmt: skip
+    return base | more
+
+
+def order(id_: str, asset: str, party: str, **more: Any) -> dict[str, Any]:
+    estate, system = ASSETS[asset]
+    base = {
+        "id": id_, "asset": asset, "estate": estate, "system": system, "state": "DISPATCHED", "party": party,
+        "party_name": text(party), "title": text("repair"), "priority": 1, "version": 1, "event": "lift_stopped",
+        "stamps": {"NEW": 1000}, "by": {}, "assignee": None, "backup": None, "drill": False,
+        "clocks": {"restore": {"due": 99_000}}, "notes": [{"t": 1, "by": "olga", "text": "Mr Secret, flat 7"}],
+    }  # fmt: skip
+    return base | more

@@ -1,0 +1,47 @@
+"""The web over a small core, with one person of every role."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from dashboards.app import create_app
+from dashboards.web import WebOptions
+from gateway.adapters.clock import ManualClock
+from gateway.model import ROLES
+from tests.support.web_desk import WebDesk, alarm, order
+from tests.support.web_site import HASHER, Build, Site
+
+
+@pytest.fixture
+async def build(tmp_path: Path) -> AsyncIterator[Build]:
+    """Makes webs with the given options; closes their stores."""
+    desks: list[WebDesk] = []
+
+    def make(options: WebOptions) -> Site:
+        clock = ManualClock()
+        desk = WebDesk(tmp_path, clock)
+        desks.append(desk)
+        site = Site(create_app(desk, desk.state, clock, options), desk, clock)
+        for role in ROLES:
+            if role != "public":
+                site.person(role, role, duties=["LM"] if role in ("technician", "contractor") else [])
+        desk.put("alarm", alarm("a1", "lift-1"))
+        desk.put("alarm", alarm("a9", "lift-9"))
+        desk.put("order", order("o1", "lift-1", "LM"))
+        desk.put("order", order("o2", "pump-1", "TE"))
+        desk.put("order", order("o9", "lift-9", "LM"))
+        return site
+
+    yield make
+    for desk in desks:
+        await asyncio.to_thread(desk.close)
+
+
+@pytest.fixture
+def site(build: Build) -> Site:
+    """A web with the usual options."""
+    return build(WebOptions(hasher=HASHER))
