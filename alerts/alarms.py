@@ -59,7 +59,8 @@ class AlarmBook(Cycle):
 
     def tick(self, now: Ms) -> list[Event]:
         """Everything that time alone does: shelves that end, permits that expire, suppression let go."""
-        return [e for id_ in sorted(self._timed) for e in self._tick(self.alarms[id_], now)]
+        out = [e for id_ in sorted(self._timed) for e in self._tick(self.alarms[id_], now)]
+        return sorted(out, key=lambda e: e.t)
 
     # ── reading and keeping ───────────────────────────────────────────────────────────────────────
 

@@ -23,6 +23,9 @@ FOLLOWS: Mapping[str, frozenset[str]] = {
 }  # fmt: skip
 """Event of an asset's alarm → events of the assets that depend on it which it explains."""
 
+LINKS: Mapping[str, frozenset[str]] = {"outage": frozenset({"entrapment", "generator", "lift_danger"})}
+"""The same for alarms that are never suppressed: they only name the cause as their root."""
+
 LAG_MS: Ms = 600_000
 """A consequence that was noticed before its cause is folded into it when it is at most this much older."""
 
@@ -32,13 +35,14 @@ GRACE_MS: Ms = 60_000
 
 def suppressible(alarm: Alarm) -> bool:
     """Whether the alarm may be suppressed at all."""
-    return not alarm.life and alarm.priority > 1 and not alarm.drill
+    return not alarm.life and alarm.priority > 1 and not alarm.drill and alarm.event != "generator"
 
 
 def explains(cause: Alarm, alarm: Alarm) -> bool:
     """Whether an alarm of a parent asset makes this one a mere consequence."""
     real = cause.active and not cause.drill and cause.id != alarm.id
-    return real and alarm.event in FOLLOWS.get(cause.event, ())
+    known = FOLLOWS.get(cause.event, frozenset()) | LINKS.get(cause.event, frozenset())
+    return real and not alarm.drill and alarm.event in known
 
 
 def parents(asset: str, assets: Mapping[str, Asset]) -> Iterator[str]:
@@ -53,8 +57,6 @@ def parents(asset: str, assets: Mapping[str, Asset]) -> Iterator[str]:
 
 def cause_of(alarm: Alarm, alarms: Mapping[str, list[Alarm]], assets: Mapping[str, Asset]) -> Alarm | None:
     """The active alarm of the nearest parent that explains this one. `alarms`: causes by asset."""
-    if not suppressible(alarm):
-        return None
     for parent in parents(alarm.asset, assets):
         for cause in alarms.get(parent, ()):
             if explains(cause, alarm):

@@ -102,12 +102,12 @@ class Cycle:
             alarm.acked, alarm.acked_by, alarm.acked_at = False, "", None
             m.open = [*m.open[-99:], {"id": f.id, "raised": f.onset, "cleared": None}]
         cause = causes.cause_of(alarm, self._causes, self.assets)
-        if cause:
-            alarm.suppressed_by = alarm.root = cause.id
-            m.release_at = None
+        alarm.root = cause.id if cause else None
+        if cause and causes.suppressible(alarm):
+            alarm.suppressed_by, m.release_at = cause.id, None
         self.touch(alarm, f.t, "steward")
         out = [self.event(alarm, "alarm.raised", f.onset, f.id, found_at=f.t, folded=folded)]
-        if cause:
+        if cause and alarm.suppressed_by:
             out.append(self._suppressed(alarm, cause, f.t))
         if chatter:
             out.append(self._chattering(alarm, f.onset))
@@ -216,7 +216,7 @@ class Cycle:
                 and cause.raised_at - alarm.raised_at <= causes.LAG_MS
             ):
                 found = causes.cause_of(alarm, {cause.asset: [cause]}, self.assets)
-                if found:
+                if found and causes.suppressible(alarm):
                     alarm.suppressed_by = alarm.root = cause.id
                     self.touch(alarm, t, "steward")
                     out.append(self._suppressed(alarm, cause, t))

@@ -1,0 +1,389 @@
+"""Work orders: alarms in, one order per incident and responsible party out, with clocks and a ladder. Pure.
+
+A life-safety event always has its own order; what concerns the same party on the same asset is merged into
+the open order; what merely follows from a cause is linked to the order of the cause (FEATURES 67-72, 85).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from alerts import orders_commands as commands
+from alerts.alarms_state import Alarm
+from alerts.calendars import ALWAYS, Calendar
+from alerts.escalation import (
+    Moment,
+    meet,
+    moments,
+    next_at,
+    present_role,
+    sensor_normal_since,
+    set_due,
+    unmeet,
+)  # fmt: skip
+from alerts.matrix import Duty, Matrix
+from alerts.orders_state import (
+    AT_WORK,
+    EVENT_OF,
+    FACTS,
+    FLOW,
+    OPEN,
+    WAITING,
+    Order,
+    OrderState,
+    items_of,
+    last_stamp,
+    make_id,
+    start_clocks,
+)  # fmt: skip
+from gateway.errors import NotFound
+from gateway.model import Asset, Command, Event, Ms
+
+REOPEN_MS: Ms = 4 * 3_600_000
+"""An alarm that comes back so soon after its order was closed belongs to the same incident."""
+KEEP_MS: Ms = 7 * 86_400_000
+"""An ended order leaves the memory (never the store) after this time."""
+CALLS = frozenset(
+    {"alarm.raised", "alarm.unsuppressed", "alarm.unshelved", "alarm.oos_end", "alarm.level", "alarm.mode"}
+)
+"""Events of an alarm that can call for an order, when their data say `dispatch`."""
+
+
+class OrderBook:
+    """All orders that are open or ended lately.
+
+    `changed` holds what changed since the last `drain`, `linked` the alarms that got another order.
+    """
+
+    def __init__(
+        self,
+        matrix: Matrix,
+        assets: Mapping[str, Asset],
+        alarms: Mapping[str, Alarm],
+        *,
+        calendars: Mapping[str, Calendar] | None = None,
+        firms: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start empty. alarms: the alarm book's, read only · calendars by name · firms: firm by estate."""
+        self.matrix = matrix
+        self.assets = dict(assets)
+        self.alarms = alarms
+        self.calendars = dict(calendars or {})
+        self.firms = dict(firms or {})
+        self.orders: dict[str, Order] = {}
+        self.changed: set[str] = set()
+        self.linked: set[str] = set()
+        self._by_alarm: dict[str, list[str]] = {}
+        self._by_asset: dict[str, list[str]] = {}
+
+    # ── what comes in ─────────────────────────────────────────────────────────────────────────────
+
+    def step(self, events: Iterable[Event], now: Ms) -> list[Event]:
+        """What the alarms' events do to orders; an order starts when it is made, at the core's `now`."""
+        out: list[Event] = []
+        for e in events:
+            if e.kind == "alarm.cleared":
+                out += self._cleared(e)
+            elif e.kind == "alarm.suppressed":
+                out += self._follows(e, now)
+            elif e.kind in CALLS and e.data.get("dispatch") and (e.kind != "alarm.level" or e.data["up"]):
+                out += self._called(e, now)
+        return out
+
+    def command(self, cmd: Command) -> list[Event]:
+        """A person's act. Raises Conflict (with who and when), Forbidden, NotFound or BadInput."""
+        return commands.apply(self, cmd)
+
+    def tick(self, now: Ms) -> list[Event]:
+        """Everything that is due by `now`, each with its own exact time, in order, once."""
+        due = [o for o in self.orders.values() if o.keep.next_at is not None and o.keep.next_at <= now]
+        out = [e for order in due for e in self._run(order, now)]
+        self._forget(now)
+        return sorted(out, key=lambda e: e.t)
+
+    # ── reading and keeping ───────────────────────────────────────────────────────────────────────
+
+    def get(self, id_: str) -> Order:
+        """The order. Raises NotFound."""
+        if id_ not in self.orders:
+            raise NotFound(f"there is no order {id_!r}")
+        return self.orders[id_]
+
+    def drain(self) -> set[str]:
+        """Ids that changed since the last call."""
+        out, self.changed = self.changed, set()
+        return out
+
+    def restore(self, orders: Iterable[Order]) -> None:
+        """Take over orders as they were before a restart."""
+        for order in orders:
+            self._index(order)
+
+    def of_alarm(self, alarm: str, states: frozenset[OrderState] = OPEN) -> list[Order]:
+        """Orders that answer the alarm, oldest first."""
+        found = (self.orders[i] for i in self._by_alarm.get(alarm, ()) if i in self.orders)
+        return [o for o in found if o.state in states and alarm in o.keep.own]
+
+    def calendar(self, order: Order) -> Calendar:
+        """The calendar of its clocks; life safety knows no closing time."""
+        return ALWAYS if order.life else self.calendars.get(order.duty.calendar, ALWAYS)
+
+    def _index(self, order: Order) -> None:
+        self.orders[order.id] = order
+        self._by_asset.setdefault(order.asset, []).append(order.id)
+        for alarm in order.keep.own:
+            self._by_alarm.setdefault(alarm, []).append(order.id)
+
+    def _forget(self, now: Ms) -> None:
+        old = [o for o in self.orders.values() if not o.open and o.keep.changed_at + KEEP_MS <= now]
+        for order in old:
+            del self.orders[order.id]
+            self._by_asset[order.asset].remove(order.id)
+            for alarm in order.keep.own:
+                self._by_alarm[alarm].remove(order.id)
+
+    # ── alarms ────────────────────────────────────────────────────────────────────────────────────
+
+    def _called(self, e: Event, now: Ms) -> list[Event]:
+        alarm = self.alarms[e.subject]
+        held = self.of_alarm(alarm.id)
+        if held:
+            return [x for order in held for x in self._again(order, alarm, e, now)]
+        closed = self._closed_lately(alarm.id, now)
+        if closed and e.data.get("folded"):
+            return []
+        asset = self.assets.get(alarm.asset) or Asset(alarm.asset, alarm.estate, "gateway", {})
+        first = self.matrix.match_or_fallback(alarm.event, asset, alarm.priority, now)
+        out: list[Event] = []
+        for part in (None, *first.also):
+            duty = first
+            if part is not None:
+                duty = self.matrix.match_or_fallback(alarm.event, asset, alarm.priority, now, part)
+            target = self._mergeable(alarm, duty.party)
+            if target:
+                out += self._merge(target, alarm, duty, e, now)
+            else:
+                out += self._new(alarm, asset, duty, e, now, closed)
+        return out
+
+    def _mergeable(self, alarm: Alarm, party: str) -> Order | None:
+        """The open order of the same party on the same asset that may take the alarm in."""
+        for id_ in self._by_asset.get(alarm.asset, ()):
+            order = self.orders[id_]
+            if order.party != party or order.drill != alarm.drill or order.state not in WAITING | AT_WORK:
+                continue
+            if order.life == alarm.life and (not alarm.life or order.event == alarm.event):
+                return order
+        return None
+
+    def _new(
+        self, alarm: Alarm, asset: Asset, duty: Duty, e: Event, now: Ms, closed: Order | None
+    ) -> list[Event]:
+        names = {k: f"{asset.name.get(k, asset.id)} {alarm.name.get(k, '')}".strip() for k in ("zh", "en")}
+        order = Order(
+            id=make_id("wo", alarm.occurrence, duty.party, duty.row, now), estate=alarm.estate,
+            asset=alarm.asset, system=alarm.system, alarm=alarm.id, incident=self._incident(alarm, closed),
+            event=alarm.event, party=duty.party, title=names, priority=alarm.priority, life=alarm.life,
+            drill=alarm.drill, source="sensor", alarms=[alarm.id],
+        )  # fmt: skip
+        order.keep.own[alarm.id] = None
+        order.keep.commissioning = alarm.commissioning
+        extra = {"refire_of": closed.id} if closed else {}
+        return self.dispatch(order, duty, e.id, now, **extra)
+
+    def dispatch(self, order: Order, duty: Duty, key: str, now: Ms, **data: Any) -> list[Event]:
+        """Make the order known to its party: clocks start, the ladder counts from here."""
+        order.keep.duty, order.keep.base = duty, now
+        order.keep.met = {"accept": None, "arrive": None, "restore": None, "close": None}
+        order.party_name, order.backup, order.supervisor = duty.party_name, duty.backup, duty.supervisor
+        order.fund_eligible, order.legal = duty.fund_eligible, duty.legal
+        order.matrix_row, order.matrix_version = duty.row, duty.version
+        order.informed = list(duty.inform)
+        order.checklist = [
+            {"unit": "", "low": None, "high": None, **item, "value": None, "by": "", "at": None}
+            for item in items_of(order, duty)
+        ]
+        order.clocks = start_clocks(duty, now)
+        for s in (OrderState.NEW, OrderState.DISPATCHED):
+            order.state, order.stamps[s], order.by[s] = s, now, "steward"
+        self._index(order)
+        for alarm in order.alarms:
+            self._link(order, alarm)
+        out = [self.event(order, "order.created", now, f"{order.id}", incident=order.incident, **data)]
+        self.touch(order, now, "steward")
+        return [*out, self.event(order, "order.dispatched", now, f"{order.id}:0", cause=key)]
+
+    def _merge(self, order: Order, alarm: Alarm, duty: Duty, e: Event, now: Ms) -> list[Event]:
+        order.keep.own[alarm.id] = None
+        self._by_alarm.setdefault(alarm.id, []).append(order.id)
+        if order.keep.met.get("restore") is not None and not order.needs_freed:
+            unmeet(order, "restore")
+        if alarm.id not in order.alarms:
+            order.alarms.append(alarm.id)
+        order.alarm = order.alarm or alarm.id
+        self._link(order, alarm.id)
+        out = [self.event(order, "order.linked", now, f"{order.id}:{e.id}", alarm=alarm.id, merged=True)]
+        if alarm.priority < order.priority:
+            out += self._upgrade(order, alarm, duty, now)
+        self.touch(order, now, "steward")
+        return out
+
+    def _upgrade(self, order: Order, alarm: Alarm, duty: Duty, now: Ms) -> list[Event]:
+        """A more urgent alarm joins: its duty takes over and whoever has accepted is told."""
+        was, order.priority = order.priority, alarm.priority
+        order.keep.duty = duty
+        order.keep.base = now if order.state in WAITING else order.keep.base
+        order.keep.fired, order.keep.turn = [], order.keep.turn + 1
+        for name, fresh in start_clocks(duty, now).items():
+            clock = order.clocks[name]
+            if fresh.seconds and clock.met_at is None and order.keep.met.get(name) is None:
+                ends = clock.start + clock.seconds * 1000 if clock.seconds else None
+                if ends is None or now + fresh.seconds * 1000 < ends:
+                    order.clocks[name] = fresh
+        return [self.event(order, "order.upgraded", now, f"{order.id}:{order.keep.turn}", was=was)]
+
+    def _again(self, order: Order, alarm: Alarm, e: Event, now: Ms) -> list[Event]:
+        """An alarm that the order answers has come back before the order was closed."""
+        order.keep.own[alarm.id] = None
+        if order.keep.met.get("restore") is not None:
+            unmeet(order, "restore")
+            freed = order.item("freed")
+            if freed and order.needs_freed:  # people are in there again
+                freed |= {"value": None, "by": "", "at": None}
+        self._link(order, alarm.id)
+        out: list[Event] = []
+        if order.state in (OrderState.DONE, OrderState.VERIFIED):
+            for s in (OrderState.DONE, OrderState.VERIFIED):
+                order.stamps.pop(s, None)
+            at = max(now, last_stamp(order))
+            order.state = FLOW[OrderState.DONE, "reopen"]
+            order.stamps[OrderState.WORKING], order.by[OrderState.WORKING] = at, "steward"
+            order.verified_by = order.override_reason = ""
+            out.append(self.event(order, "order.reopened", at, f"{order.id}:{e.id}", alarm=alarm.id))
+        self.touch(order, now, "steward")
+        return out
+
+    def _closed_lately(self, alarm: str, now: Ms) -> Order | None:
+        closed = self.of_alarm(alarm, frozenset({OrderState.CLOSED}))
+        lately = [o for o in closed if now - o.stamps[OrderState.CLOSED] <= REOPEN_MS]
+        return lately[-1] if lately else None
+
+    def _cleared(self, e: Event) -> list[Event]:
+        for order in self.of_alarm(e.subject):
+            order.keep.own[e.subject] = e.t
+            since = sensor_normal_since(order)
+            if since is not None and not order.needs_freed and order.keep.met.get("restore") is None:
+                meet(order, "restore", max(since, order.stamps[OrderState.DISPATCHED]))
+            self.touch(order, e.t, "steward")
+        return []
+
+    def _follows(self, e: Event, now: Ms) -> list[Event]:
+        """An alarm is the consequence of another: its order is dropped if nobody took it yet."""
+        roots = self.of_alarm(str(e.data.get("cause", "")))
+        out: list[Event] = []
+        for order in self.of_alarm(e.subject):
+            alone = all(self.alarms[a].suppressed_by is not None for a in order.keep.own)
+            if order.state in WAITING and not order.life and alone and roots:
+                reason = f"follows from {roots[0].id}"
+                out += self.move(order, "cancel", now, "steward", f"{order.id}:{e.id}", reason=reason)
+            elif roots:
+                order.incident = roots[0].incident
+                self.touch(order, now, "steward")
+        for root in roots[:1]:
+            if e.subject not in root.alarms:
+                root.alarms.append(e.subject)
+            self._link(root, e.subject)
+            self.touch(root, now, "steward")
+            out.append(
+                self.event(root, "order.linked", now, f"{root.id}:{e.id}", alarm=e.subject, merged=False)
+            )
+        return out
+
+    def _incident(self, alarm: Alarm, closed: Order | None) -> str:
+        if closed:
+            return closed.incident
+        for order in self.of_alarm(alarm.root) if alarm.root else ():
+            return order.incident
+        for id_ in reversed(self._by_asset.get(alarm.asset, ())):
+            order = self.orders[id_]
+            if order.open and order.drill == alarm.drill:
+                return order.incident
+        return make_id("inc", alarm.occurrence)
+
+    def _link(self, order: Order, alarm: str) -> None:
+        if alarm in self.alarms and self.alarms[alarm].order != order.id:
+            self.alarms[alarm].order = order.id
+            self.linked.add(alarm)
+
+    # ── time ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _run(self, order: Order, now: Ms) -> list[Event]:
+        out: list[Event] = []
+        while True:  # each moment may change what comes after it
+            due = min((m for m in moments(order, self.calendar(order)) if m.t <= now), default=None)
+            if due is None:
+                break
+            out += self._fire(order, due)
+        order.keep.next_at = next_at(order, self.calendar(order))
+        return out
+
+    def _fire(self, order: Order, m: Moment) -> list[Event]:
+        key = f"{order.id}:{order.keep.turn}:{m.name}:{m.n}"
+        if m.what == "verify":
+            return self.move(order, "verify", m.t, "steward", f"{order.id}:{m.t}", by="sensor")
+        if m.what == "remind":
+            clock = order.clocks[m.name]
+            clock.sent.append(m.n)
+            clock.state = "missed" if m.n >= 100 else clock.state
+            role = present_role(order, self.external)
+            self.touch(order, m.t, "steward")
+            facts: dict[str, Any] = {"clock": m.name, "percent": m.n, "role": role, "due": clock.due}
+            return [self.event(order, "order.reminded", m.t, f"{key}:{clock.start}", **facts)]
+        step = order.duty.ladder[m.n]
+        order.keep.fired.append(m.n)
+        order.ladder_level = max(order.ladder_level, m.n + 1)
+        reason = f"no {step.until} after {step.after_s} s"
+        order.ladder.append({"t": m.t, "level": m.n + 1, "role": step.role, "reason": reason})
+        if step.role not in order.informed:
+            order.informed.append(step.role)
+        self.touch(order, m.t, "steward")
+        facts = {"level": m.n + 1, "role": step.role, "channel": step.channel, "reason": reason}
+        return [self.event(order, "order.escalated", m.t, key, **facts)]
+
+    # ── small change ──────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def external(self) -> frozenset[str]:
+        """Duty roles outside the firm."""
+        return frozenset(r for r in self.matrix.roles if self.matrix.external(r))
+
+    def move(self, order: Order, act: str, at: Ms, actor: str, key: str, **data: Any) -> list[Event]:
+        """Take a transition of the table, with its stamp. The caller has checked that it exists."""
+        order.state = FLOW[order.state, act]
+        if not act.startswith("resume"):
+            order.stamps[order.state] = at
+            order.by[order.state] = actor
+        kind = EVENT_OF[act.partition(":")[0]]
+        if order.state is OrderState.VERIFIED:
+            order.verified_by = order.verified_by or data.get("by", actor)
+        if order.state is OrderState.CLOSED:
+            meet(order, "close", at)
+        if order.state is OrderState.CANCELLED:
+            for clock in order.clocks.values():
+                clock.state = clock.state if clock.met_at is not None else "off"
+        self.touch(order, at, actor)
+        return [self.event(order, kind, at, key, actor, **data)]
+
+    def touch(self, order: Order, t: Ms, by: str) -> None:
+        """Something that people see has changed."""
+        order.version += 1
+        order.keep.changed_by, order.keep.changed_at = by, max(t, order.keep.changed_at)
+        set_due(order, self.calendar(order))
+        order.keep.next_at = next_at(order, self.calendar(order))
+        self.changed.add(order.id)
+
+    def event(self, order: Order, kind: str, t: Ms, key: str, actor: str = "steward", **data: Any) -> Event:
+        """A fact about the order; `key` makes its id, so that the same fact has the same id."""
+        facts = {n: getattr(order, n) for n in FACTS} | {"state": order.state.value} | data
+        return Event(f"{kind}:{key}", order.estate, t, kind, order.id, actor, order.asset, facts)
