@@ -89,7 +89,9 @@ class Decoder:
         words = answer.words
         if len(words) != answer.block.count:
             raise ValueError(f"{len(words)} words for a block of {answer.block.count}")
-        return _run(self._window(answer.block), words, answer.block)
+        # A register can hold any bit pattern, signalling NaNs and infinities included; _run judges them.
+        with np.errstate(invalid="ignore", over="ignore"):
+            return _run(self._window(answer.block), words, answer.block)
 
     def _window(self, block: Block) -> _Window:
         key = Block(0, block.area, block.address, block.count)

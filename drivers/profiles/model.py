@@ -208,13 +208,13 @@ class Case(Strict):
     coil: dict[int, tuple[int, ...]] = {}
     discrete: dict[int, tuple[int, ...]] = {}
     line: str = ""
-    expect: dict[str, Expect] = Field(min_length=1)
+    expect: dict[str, Expect]
 
     @field_validator("expect", mode="before")
     @classmethod
     def _short(cls, v: Any) -> Any:
-        if not isinstance(v, dict):
-            return v
+        if not isinstance(v, dict) or not v:
+            raise ValueError("a case expects at least one value: {tag: value}")
         return {k: e if isinstance(e, dict) else {"value": e} for k, e in v.items()}
 
 
@@ -240,8 +240,16 @@ class Profile(Strict):
     period_s: float = Field(2.0, ge=0.1, le=86400)
     silence_s: float = Field(60.0, gt=0)
     sentinels: dict[RawType, dict[RawCode, ReasonName]] = {}
-    points: tuple[PointSpec, ...] = Field(min_length=1)
-    cases: tuple[Case, ...] = Field(min_length=1)
+    points: tuple[PointSpec, ...]
+    cases: tuple[Case, ...]
+
+    # Not `min_length`: pydantic also complains about the length when an entry has another mistake.
+    @field_validator("points", "cases")
+    @classmethod
+    def _some(cls, v: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not v:
+            raise ValueError("needs at least one entry")
+        return v
 
     @cached_property
     def expanded(self) -> tuple[PointSpec, ...]:
@@ -291,13 +299,13 @@ class Profile(Strict):
 
     @cached_property
     def blank(self) -> dict[str, dict[int, int]]:
-        """{area: {address: 0}} of every register and bit that belongs to a point."""
+        """{area: {address: word}} before any value: 0, and the first choice where a register is a factor."""
         words: dict[str, dict[int, int]] = {}
         for p in self.writing_order:
-            span = p.span
-            words.setdefault(p.area, {}).update(
-                dict.fromkeys(range(span.address, span.address + span.count), 0)
-            )
+            span, area = p.span, words.setdefault(p.area, {})
+            for address in range(span.address, span.address + span.count):
+                area.setdefault(address, 0)
+            area.update({address: int(next(iter(table))) for address, table in p.scale_by.items()})
         return words
 
     def has(self, tag: str) -> bool:
