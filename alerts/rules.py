@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, fields
 from typing import Any, cast
 
-from alerts.rules_base import ACCOUNT_S, EVENTS, OWNERS, Rule, digest, stale_s
+from alerts.rules_base import ACCOUNT_S, EVENTS, OWNERS, Rule, digest, matches, stale_s
 from alerts.rules_kinds import OPS, Combine, Digital, Limit, Member, NoData, Op, Rate, Slope, Stuck
 from gateway.errors import BadInput
 
 __all__ = [
-    "ACCOUNT_S", "EVENTS", "OPS", "OWNERS", "RULE_KINDS", "YAML_NAMES", "Combine", "Digital", "Limit", "Member",
-    "NoData", "Op", "Rate", "Rule", "Slope", "Stuck", "digest", "rule_from_dict", "stale_s", "to_fields", "to_yaml",
+    "ACCOUNT_S", "EVENTS", "OPS", "OWNERS", "RULE_KINDS", "YAML_NAMES", "Combine", "Digital", "Limit",
+    "Member", "NoData", "Op", "Rate", "Rule", "Slope", "Stuck", "digest", "matches", "rule_from_dict",
+    "stale_s", "to_fields", "to_yaml",
 ]  # fmt: skip
 
 RULE_KINDS: dict[str, type[Rule]] = {
@@ -85,8 +86,10 @@ def _typed(declared: Any, name: str, value: Any) -> Any:
         return None
     if name == "all":
         return tuple(_members(value))
+    if name == "confirm":
+        return next(_members([value]))
     if kind.startswith("float"):
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if not _is_number(value):
             raise ValueError(f"{name}: {value!r} is no number")
         return float(value)
     expected = _expected_type(kind)
@@ -119,9 +122,16 @@ def _members(value: Any) -> Iterator[Member]:
         if isinstance(item, Member):
             yield item
             continue
-        if not isinstance(item, Mapping) or not set(item) <= {"tag", "op", "value"} or "tag" not in item:
-            raise ValueError(f"all: entry {n + 1} must be {{tag, op, value}}, not {item!r:.60}")
-        number = item.get("value", 1.0)
-        if isinstance(number, bool) or not isinstance(number, int | float):
-            raise ValueError(f"all: entry {n + 1}: value {number!r} is no number")  # noqa: TRY004 - as above
-        yield Member(tag=str(item["tag"]), op=item.get("op", "=="), value=float(number))
+        if not isinstance(item, Mapping) or not set(item) <= _MEMBER or "tag" not in item:
+            raise ValueError(f"all: entry {n + 1} must be {{tag, op, value, upto}}, not {item!r:.60}")
+        numbers = {k: float(v) for k, v in item.items() if k in ("value", "upto") and _is_number(v)}
+        if len(numbers) < len(set(item) & {"value", "upto"}):
+            raise ValueError(f"all: entry {n + 1}: value and upto must be numbers")
+        yield Member(tag=str(item["tag"]), op=item.get("op", "=="), **numbers)
+
+
+_MEMBER = {"tag", "op", "value", "upto"}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

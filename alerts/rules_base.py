@@ -14,12 +14,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from gateway.model import SYSTEMS, AssetClass, Text
 
 RULE_ID = re.compile(r"[a-z0-9_.-]+")
-TAG_PATTERN = re.compile(r"[a-z0-9_.*?\[\]]+")
+TAG_PATTERN = re.compile(r"[a-z0-9_.*?\[\]|]+")
 
 EVENTS: tuple[str, ...] = (
     "entrapment", "lift_stopped", "lift_danger", "lift_offline", "lift_wear", "fire_alarm", "fire_confirmed",
@@ -43,6 +44,11 @@ _TEXTS = ("name", "cause", "consequence", "response")
 _WORDING = frozenset({*_TEXTS, "priority", "event", "life", "latch", "time_limit_s", "owner", "source"})
 
 
+def matches(tag: str, pattern: str) -> bool:
+    """Whether a tag fits a pattern: globs with `|` between them."""
+    return any(fnmatchcase(tag, one) for one in pattern.split("|"))
+
+
 def stale_s(period_s: float) -> float:
     """Seconds after which a value is stale: 3 × max(its period, the account interval)."""
     return 3 * max(period_s, ACCOUNT_S)
@@ -52,9 +58,10 @@ def stale_s(period_s: float) -> float:
 class Rule:
     """What all kinds have in common.
 
-    tag: a point's tag or a glob (`ws.pump*.fault`) · at: other parameters for single assets, by asset id
-    (`{pump-high: {l: 0.68}}`) · latch: stays until somebody resets it on site · life: life safety ·
-    owner: the duty role that answers for the rule · source: standard and clause, or where the figure is from.
+    tag: a point's tag, a glob (`ws.pump*.fault`) or several with `|` between · at: other parameters for
+    single assets, by asset id (`{pump-high: {l: 0.68}}`) · latch: stays until somebody resets it on site ·
+    life: life safety · owner: the duty role that answers for the rule · source: standard and clause, or
+    where the figure is from.
     """
 
     kind: str

@@ -30,7 +30,8 @@ class Limit(Rule):
     """A value beyond a limit: LL, L, H, HH are levels of one condition; a new level announces again.
 
     A limit is the last good value unless `inclusive`. A level becomes active after `on_delay_s` beyond its
-    limit (`on_delay_outer_s` for LL and HH) and ends after `off_delay_s` inside by more than `deadband`.
+    limit (`on_delay_outer_s` for LL and HH) and ends after `off_delay_s` inside by at least `deadband`. A
+    value at or below `above` says that the thing is off, which counts as inside.
     """
 
     LEVELS: ClassVar[tuple[str, ...]] = ("ll", "l", "h", "hh")
@@ -44,6 +45,7 @@ class Limit(Rule):
     on_delay_outer_s: float | None = None
     off_delay_s: float = 10.0
     inclusive: bool = False
+    above: float | None = None
 
     def _check(self) -> None:
         given = [(n, v) for n in self.LEVELS if (v := getattr(self, n)) is not None]
@@ -135,8 +137,8 @@ class NoData(Rule):
 class Stuck(Rule):
     """A value that has not moved by more than `eps` for `time_s`.
 
-    With `gate` only while that point of the same asset is above `gate_above`; a `*` in the gate stands for
-    what the `*` of the tag matched.
+    With `gate` only while that point of the same asset is above `gate_above`. A `*` in the gate stands for
+    what the `*` of the tag matched; of several gates with `|` between, the first that the asset has.
     """
 
     kind: Literal["stuck"] = "stuck"
@@ -180,9 +182,8 @@ class Slope(Rule):
         if self.min_points < 5:
             raise ValueError(f"min_points: {self.min_points} points are no trend; write 5 or more")
         if not self.min_points <= self.points <= 120:
-            raise ValueError(
-                f"step_s: the window has {self.points} points; possible: {self.min_points} (min_points) to 120"
-            )
+            span = f"min_points ({self.min_points}) to 120"
+            raise ValueError(f"step_s: the window has {self.points} points; possible: {span}")
 
     @property
     def points(self) -> int:
@@ -192,19 +193,26 @@ class Slope(Rule):
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """One part of a combination: a point of the asset compared with a value."""
+    """One part of a combination: a point of the asset compared with a value, and at most `upto`.
+
+    A `*` in the first member's tag makes one condition for each match; in the others it stands for what
+    matched there.
+    """
 
     tag: str
     op: Op = "=="
     value: float = 1.0
+    upto: float | None = None
 
     def __post_init__(self) -> None:
-        if not TAG_PATTERN.fullmatch(self.tag) or set("*?[]") & set(self.tag):
-            raise ValueError(f"tag {self.tag!r}: a combination names single points")
+        if not TAG_PATTERN.fullmatch(self.tag) or set("?[]|") & set(self.tag):
+            raise ValueError(f"tag {self.tag!r}: a combination names single points, with * where they repeat")
         if self.op not in OPS:
             raise ValueError(f"op {self.op!r} is unknown; known: {' '.join(OPS)}")
         if not math.isfinite(self.value):
             raise ValueError(f"value: {self.value!r} cannot be compared with")
+        if self.upto is not None and not self.upto >= self.value:
+            raise ValueError(f"upto: {self.upto!r} must not be below value ({self.value:g})")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,7 +220,8 @@ class Combine(Rule):
     """All members true at once on one asset for `on_delay_s`.
 
     The delay runs from the youngest member. A member that is stale or missing is unknown: no alarm. The
-    condition belongs to the point `tag` (default: the first member's).
+    condition belongs to the first member's point. `confirm` shortens the wait: with it true for
+    `confirm_delay_s` while all the others are, the condition holds at once; an asset may lack it.
     """
 
     kind: Literal["combine"] = "combine"
@@ -220,6 +229,8 @@ class Combine(Rule):
     all_of: tuple[Member, ...]
     on_delay_s: float = 0.0
     off_delay_s: float = 0.0
+    confirm: Member | None = None
+    confirm_delay_s: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.all_of:
@@ -234,9 +245,20 @@ class Combine(Rule):
             raise ValueError("all: each point may be named once")
         if self.tag != names[0]:
             raise ValueError("tag: the first member of `all` names the point; leave `tag` out")
-        _not_negative(on_delay_s=self.on_delay_s, off_delay_s=self.off_delay_s)
+        if any(m.tag.count("*") > self.tag.count("*") for m in self.members):
+            raise ValueError("all: a * stands for what the first member's * matched; that one has fewer")
+        if self.confirm and self.confirm.tag in names:
+            raise ValueError("confirm: names a point that `all` has already")
+        _not_negative(
+            on_delay_s=self.on_delay_s, off_delay_s=self.off_delay_s, confirm_delay_s=self.confirm_delay_s
+        )
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """All members, the confirming one last."""
+        return (*self.all_of, self.confirm) if self.confirm else self.all_of
 
     @property
     def tags(self) -> tuple[str, ...]:
         """The members' tags."""
-        return tuple(m.tag for m in self.all_of)
+        return tuple(m.tag for m in self.members)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from alerts.rules import Combine, NoData, Rule, Stuck, stale_s
+from alerts.rules import Combine, NoData, Rule, Stuck, matches, stale_s
 from gateway.model import Ms
+
+FAR: Ms = 2**62
+"""A time after all times, or a gap that never ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +37,8 @@ class PointInfo:
 class Row:
     """One rule at one place: its state is one row of a block.
 
-    rule: with the parameters of this asset · inputs: series by role · gaps: how long each input may be held
-    without proof, ms · timeout: silence allowed (no_data rules), ms.
+    rule: with the parameters of this asset · inputs: series by role, tags: theirs · gaps: how long each input
+    may be held without proof, ms (FAR: needs none) · timeout: silence allowed (no_data rules), ms.
     """
 
     rule: Rule
@@ -44,6 +47,7 @@ class Row:
     estate: str
     inputs: tuple[int, ...]
     gaps: tuple[Ms, ...]
+    tags: tuple[str, ...] = ()
     timeout: Ms = 0
 
     @property
@@ -52,39 +56,57 @@ class Row:
         return self.rule.id, self.point
 
 
+Places = Mapping[tuple[str, str], PointInfo]
+
+
 def bind(rules: Iterable[Rule], points: Sequence[PointInfo]) -> list[Row]:
     """All rows, in the order of the rules and then of the points."""
     by_kind: dict[str, list[PointInfo]] = defaultdict(list)
-    by_place: dict[tuple[str, str], PointInfo] = {}
+    places: dict[tuple[str, str], PointInfo] = {}
     for p in points:
         by_kind[p.asset_kind].append(p)
-        by_place.setdefault((p.asset, p.tag), p)
+        places.setdefault((p.asset, p.tag), p)
     rows: list[Row] = []
     for rule in rules:
-        matching = [p for p in by_kind[rule.asset_kind] if fnmatchcase(p.tag, rule.tag)]
+        matching = [p for p in by_kind[rule.asset_kind] if matches(p.tag, rule.tag)]
         if isinstance(rule, NoData) and rule.per == "device":
             rows.extend(_device_rows(rule, matching))
             continue
         for p in matching:
-            row = _row(rule.for_asset(p.asset), p, by_place)
+            row = _row(rule.for_asset(p.asset), p, places)
             if row is not None:
                 rows.append(row)
     return rows
 
 
-def _row(rule: Rule, p: PointInfo, by_place: dict[tuple[str, str], PointInfo]) -> Row | None:
-    tags = [p.tag]
+def _row(rule: Rule, p: PointInfo, places: Places) -> Row | None:
+    """The rule at a point; None when the asset lacks a point that it needs."""
     if isinstance(rule, Combine):
-        tags = list(rule.tags)
+        found = [places.get((p.asset, filled(m.tag, rule.tag, p.tag))) for m in rule.all_of]
     elif isinstance(rule, Stuck) and rule.gate:
-        tags.append(_gate_tag(rule, p.tag))
-    inputs = [by_place.get((p.asset, tag)) for tag in tags]
-    found = [i for i in inputs if i is not None]
-    if len(found) < len(inputs):
+        gates = (places.get((p.asset, filled(g, rule.tag, p.tag))) for g in rule.gate.split("|"))
+        found = [p, next((g for g in gates if g), None)]
+    else:
+        found = [p]
+    inputs = [i for i in found if i is not None]
+    if len(inputs) < len(found):
         return None
-    timeout = _ms(rule.timeout(p.period_s)) if isinstance(rule, NoData) else 0
-    gaps = tuple(_ms(stale_s(i.period_s)) for i in found)
-    return Row(rule, p.id, p.asset, p.estate, tuple(i.series for i in found), gaps, timeout)
+    gaps = [_ms(stale_s(i.period_s)) for i in inputs]
+    if isinstance(rule, Combine) and rule.confirm:
+        confirm = places.get((p.asset, filled(rule.confirm.tag, rule.tag, p.tag)))
+        if confirm:
+            inputs.append(confirm)
+            gaps.append(FAR)
+    return Row(
+        rule,
+        p.id,
+        p.asset,
+        p.estate,
+        tuple(i.series for i in inputs),
+        tuple(gaps),
+        tuple(i.tag for i in inputs),
+        _ms(rule.timeout(p.period_s)) if isinstance(rule, NoData) else 0,
+    )
 
 
 def _device_rows(rule: NoData, matching: Sequence[PointInfo]) -> Iterable[Row]:
@@ -97,16 +119,18 @@ def _device_rows(rule: NoData, matching: Sequence[PointInfo]) -> Iterable[Row]:
         timeout = _ms(min(own.timeout(p.period_s) for p in members))
         gaps = tuple(_ms(stale_s(p.period_s)) for p in members)
         first = members[0]
-        yield Row(own, first.id, asset, first.estate, tuple(p.series for p in members), gaps, timeout)
+        series, tags = tuple(p.series for p in members), tuple(p.tag for p in members)
+        yield Row(own, first.id, asset, first.estate, series, gaps, tags, timeout)
 
 
-def _gate_tag(rule: Stuck, tag: str) -> str:
-    """The gate with its stars replaced by what the tag's stars matched."""
-    pattern = re.escape(rule.tag).replace(r"\*", "(.*)").replace(r"\?", ".")
-    pattern = pattern.replace(r"\[", "[").replace(r"\]", "]")
-    match = re.fullmatch(pattern, tag)
-    parts = list(match.groups()) if match else []
-    return re.sub(r"\*", lambda _: parts.pop(0), rule.gate)
+def filled(pattern: str, matched: str, tag: str) -> str:
+    """`pattern` with its stars replaced by what the stars of `matched` stand for in `tag`."""
+    one = next((p for p in matched.split("|") if fnmatchcase(tag, p)), tag)
+    expression = re.escape(one).replace(r"\*", "(.*)").replace(r"\?", ".")
+    match = re.fullmatch(expression.replace(r"\[", "[").replace(r"\]", "]"), tag)
+    for part in match.groups() if match else ():
+        pattern = pattern.replace("*", part, 1)
+    return pattern
 
 
 def _ms(seconds: float) -> Ms:

@@ -16,8 +16,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from alerts.engine.bind import Row
-from alerts.engine.columns import F8, FAR, I8, NEVER, Any_, Bool, Index, Links, Rounds
+from alerts.engine.bind import FAR, Row
+from alerts.engine.columns import F8, I8, NEVER, Any_, Bool, Index, Links, Rounds
 from gateway.model import Finding, Ms
 
 
@@ -48,7 +48,7 @@ class Block:
         self.seen = np.zeros((width, n), np.int64)
         for k, row in enumerate(self.rows):
             self.gap[: len(row.gaps), k] = row.gaps
-            self.seen[: len(row.gaps), k] = NEVER
+            self.seen[: len(row.gaps), k] = [NEVER if gap < FAR else 0 for gap in row.gaps]
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from alerts.engine.bind import Row
+from alerts.engine.bind import FAR, Row
 from alerts.engine.block import Block, Timers
-from alerts.engine.columns import F8, FAR, I8, NEVER, Any_, Bool, Index
+from alerts.engine.columns import F8, I8, NEVER, Any_, Bool, Index
 from alerts.rules import OPS, Combine, Digital, Limit, Rate, Stuck
 from gateway.model import Ms
 
@@ -29,10 +29,12 @@ class LimitBlock(Timers):
         self.limit = np.full((4, n), np.nan)
         self.on = np.full((4, n), np.inf)
         self.off = np.full((4, n), -np.inf)
+        self.above = np.full(n, -np.inf)
         self.sign = np.asarray([[-1.0], [-1.0], [1.0], [1.0]])
         for k, row in enumerate(self.rows):
             rule = row.rule
             assert isinstance(rule, Limit)
+            self.above[k] = -math.inf if rule.above is None else rule.above
             for level, name in enumerate(Limit.LEVELS):
                 limit = getattr(rule, name)
                 if limit is not None:
@@ -65,8 +67,9 @@ class LimitBlock(Timers):
     def _step(self, r: I8, role: I8, t: I8, v: F8) -> None:
         gapped = self.begin(r, role, t)
         x = v * self.sign
+        off = v <= self.above[r]
         self.value[r] = v
-        self.finish(r, role, t, x >= self.on[:, r], x <= self.off[:, r], gapped, t)
+        self.finish(r, role, t, (x >= self.on[:, r]) & ~off, (x <= self.off[:, r]) | off, gapped, t)
 
     def _limit(self, row: int, level: int) -> float:
         return float(self.limit[level - 1, row])
@@ -216,17 +219,25 @@ class CombineBlock(Timers):
         self.since = np.full(shape, NEVER, np.int64)
         self.op = np.zeros(shape, np.int64)
         self.other = np.zeros(shape)
+        self.upto = np.full(shape, np.inf)
+        self.confirm = np.full(len(self.rows), -1, np.int64)  # role that confirms; -1: none
+        self.confirm_ms = np.zeros(len(self.rows), np.int64)
         for k, row in enumerate(self.rows):
-            assert isinstance(row.rule, Combine)
-            for role, member in enumerate(row.rule.all_of):
+            rule = row.rule
+            assert isinstance(rule, Combine)
+            for role, member in enumerate(rule.members[: len(row.inputs)]):
                 self.op[role, k] = OPS.index(member.op)
                 self.other[role, k] = member.value
+                self.upto[role, k] = math.inf if member.upto is None else member.upto
                 self.truth[role, k] = False
+            if len(row.inputs) > len(rule.all_of):
+                self.confirm[k] = len(rule.all_of)
+                self.confirm_ms[k] = round(rule.confirm_delay_s * 1000)
 
     def _true(self, r: I8, role: I8, v: F8) -> Bool:
         x = self.other[role, r]
         op = self.op[role, r]
-        true: Bool = np.choose(op, [v == x, v != x, v < x, v <= x, v > x, v >= x])
+        true: Bool = np.choose(op, [v == x, v != x, v < x, v <= x, v > x, v >= x]) & (v <= self.upto[role, r])
         return true
 
     def _calm(self, r: I8, role: I8, t: I8, v: F8) -> Bool | None:
@@ -246,8 +257,16 @@ class CombineBlock(Timers):
         self.values[role, r] = v
         self.truth[role, r] = true
         self.since[role, r] = np.where(began, t, self.since[role, r])
-        on: Bool = np.logical_and.reduce(self.truth[:, r], axis=0)
-        self.finish(r, role, t, on[None], ~on[None], gapped, self.since[:, r].max(axis=0))
+        roles = np.arange(len(self.truth))[:, None]
+        main = roles != self.confirm[r]
+        on: Bool = np.logical_and.reduce(self.truth[:, r] | ~main, axis=0)
+        began_all = np.where(main, self.since[:, r], NEVER).max(axis=0)
+        # The delay is counted anew from what is known, because a confirmation may shorten or lengthen it.
+        due = began_all + self.on_ms[0, r]
+        sure = (self.truth[:, r] & ~main).any(axis=0)
+        by = np.maximum(began_all, self.since[self.confirm[r], r]) + self.confirm_ms[r]
+        base = np.where(sure, np.minimum(due, by), due) - self.on_ms[0, r]
+        self.finish(r, role, t, on[None], ~on[None], gapped | (self.level[r] == 0), base)
 
     def _value(self, row: int) -> float:
         return float(self.values[0, row])
@@ -256,9 +275,7 @@ class CombineBlock(Timers):
         return float(self.other[0, row])
 
     def _facts(self, row: int, active: bool) -> Mapping[str, Any]:
-        rule = self.rows[row].rule
-        assert isinstance(rule, Combine)
-        return {m.tag: float(self.values[role, row]) for role, m in enumerate(rule.all_of)}
+        return {tag: float(self.values[role, row]) for role, tag in enumerate(self.rows[row].tags)}
 
 
 class SilentBlock(Block):

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from alerts.engine.bind import FAR
+
 I8 = NDArray[np.int64]
 F8 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 Any_ = NDArray[Any]
 
-NEVER = -(2**62)
+NEVER = -FAR
 """A time before all times; small enough that adding a gap to it still lies before all times."""
-FAR = 2**62
-"""A time after all times."""
 
 
 class Index:
