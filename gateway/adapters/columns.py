@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,8 +88,8 @@ class Keys:
             for first, last in ranges:
                 yield gateway, boot, lane, first, last
 
-    def add(self, gateway: str, boot: str, lane: str, first: int, last: int) -> None:
-        """Join [first, last] with what it overlaps or touches."""
+    def add(self, gateway: str, boot: str, lane: str, first: int, last: int) -> tuple[int, int]:
+        """Join [first, last] with what it overlaps or touches; the range that it is part of now."""
         ranges = self._ranges.setdefault((gateway, boot, lane), [])
         low = high = bisect_right(ranges, first, key=lambda r: r[0])
         while low and ranges[low - 1][1] >= first - 1:
@@ -96,9 +97,47 @@ class Keys:
         while high < len(ranges) and ranges[high][0] <= last + 1:
             high += 1
         inside = ranges[low:high]
-        ranges[low:high] = [[min([first, *(r[0] for r in inside)]), max([last, *(r[1] for r in inside)])]]
+        joined = (min([first, *(r[0] for r in inside)]), max([last, *(r[1] for r in inside)]))
+        ranges[low:high] = [list(joined)]
+        return joined
 
     def update(self, keys: Sequence[MessageKey]) -> None:
         """Add single keys."""
         for key in keys:
             self.add(key.gateway, key.boot, key.lane, key.seq, key.seq)
+
+
+class Newest:
+    """The time up to which each series may have rows: what lies after it is certainly new."""
+
+    _NEVER = np.iinfo(np.int64).min
+    _ALWAYS = np.iinfo(np.int64).max
+    _TRACKED = 4_000_000  # ids above have no entry (the table would pass 32 MB): their rows are never certain
+
+    def __init__(self) -> None:
+        self._t: NDArray[np.int64] = np.empty(0, np.int64)
+
+    def of(self, series: NDArray[np.uint32]) -> NDArray[np.int64]:
+        """Row by row."""
+        known = np.where(series < self._TRACKED, self._NEVER, self._ALWAYS)
+        inside = series < len(self._t)
+        known[inside] = self._t[series[inside]]
+        return known
+
+    def note(self, series: NDArray[np.integer[Any]], t: NDArray[np.int64]) -> None:
+        """These rows are there now."""
+        tracked = series < self._TRACKED
+        series, t = series[tracked], t[tracked]
+        if not len(series):
+            return
+        top = int(series.max()) + 1
+        if top > len(self._t):
+            grown = np.full(min(max(top, 2 * len(self._t)), self._TRACKED), self._NEVER, np.int64)
+            grown[: len(self._t)] = self._t
+            self._t = grown
+        np.maximum.at(self._t, series, t)
+
+    @property
+    def latest(self) -> Ms:
+        """The newest time of all; 0 before the first."""
+        return max(int(self._t.max()), 0) if len(self._t) else 0

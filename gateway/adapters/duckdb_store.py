@@ -18,7 +18,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.adapters.columns import BAD_FROM, DAY, Keys, bucket_start, checked, first_wins
+from gateway.adapters.columns import BAD_FROM, DAY, Keys, Newest, bucket_start, checked, first_wins
 from gateway.adapters.duckdb_cold import Cold
 from gateway.adapters.duckdb_file import FILE, connect, failures, move_aside
 from gateway.adapters.files import replaced
@@ -27,8 +27,6 @@ from gateway.adapters.store_errors import StoreDamaged
 from gateway.model import MessageKey, Ms, Samples
 from gateway.ports import Buckets
 
-_NEVER = np.iinfo(np.int64).min
-_TRACKED = 4_000_000  # series ids above this have no entry in the newest-time table (32 MB) and are joined
 _JOIN_KEYS_AFTER = 50_000  # single key rows; then they are rewritten as ranges
 
 
@@ -46,7 +44,7 @@ class DuckStore:
         self._write = threading.RLock()
         self._gate = Gate()
         self._cold = Cold(self.folder / "cold")
-        self._newest: NDArray[np.int64] = np.empty(0, np.int64)
+        self._newest = Newest()
         self._keys = Keys()
         self._single_keys = 0
         try:
@@ -69,9 +67,9 @@ class DuckStore:
 
     def _load(self) -> None:
         """What memory must know of the files: the newest time of each series, and the keys."""
-        self._newest, self._keys = np.empty(0, np.int64), Keys()
+        self._newest, self._keys = Newest(), Keys()
         found = self._con.execute("select series, max(t) as t from pts group by series").fetchnumpy()
-        self._note_newest(np.asarray(found["series"], np.int64), np.asarray(found["t"], np.int64))
+        self._newest.note(np.asarray(found["series"], np.int64), np.asarray(found["t"], np.int64))
         rows = self._con.execute("select gateway, boot, lane, first, last from applied").fetchall()
         for row in rows:
             self._keys.add(*row)
@@ -91,13 +89,13 @@ class DuckStore:
         with self._write:
             new = [key for key in dict.fromkeys(keys) if key not in self._keys]
             with self._transaction() as con:
-                fresh = batch.t > self._newest_of(batch.series)
+                fresh = batch.t > np.maximum(self._newest.of(batch.series), self._cold.end - 1)
                 stored = _insert(con, batch[fresh]) if fresh.any() else 0
                 if not fresh.all():
                     stored += self._insert_missing(con, batch[~fresh])
                 _insert_keys(con, [(k.gateway, k.boot, k.lane, k.seq, k.seq) for k in new])
             self._cold.note_append(batch.t)
-            self._note_newest(batch.series.astype(np.int64), batch.t)
+            self._newest.note(batch.series, batch.t)
             self._keys.update(new)
             self._single_keys += len(new)
             if self._single_keys > _JOIN_KEYS_AFTER:
@@ -121,27 +119,6 @@ class DuckStore:
             con.execute("delete from applied")
             _insert_keys(con, ranges)
         self._single_keys = len(ranges)
-
-    def _newest_of(self, series: NDArray[np.uint32]) -> NDArray[np.int64]:
-        """For each row, the time up to which its series may have rows."""
-        known = np.full(len(series), np.iinfo(np.int64).max, np.int64)
-        tracked = series < _TRACKED
-        inside = series < len(self._newest)
-        known[tracked] = _NEVER
-        known[inside] = self._newest[series[inside]]
-        return np.maximum(known, self._cold.end - 1)
-
-    def _note_newest(self, series: NDArray[np.int64], t: NDArray[np.int64]) -> None:
-        tracked = series < _TRACKED
-        series, t = series[tracked], t[tracked]
-        if not len(series):
-            return
-        top = int(series.max()) + 1
-        if top > len(self._newest):
-            grown = np.full(max(top, 2 * len(self._newest)), _NEVER, np.int64)
-            grown[: len(self._newest)] = self._newest
-            self._newest = grown
-        np.maximum.at(self._newest, series, t)
 
     @contextmanager
     def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:

