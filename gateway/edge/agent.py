@@ -167,7 +167,7 @@ class Edge:
             self._urgent.set()
 
     def _from_link(self, changed: bool) -> None:
-        """A receipt or a command came, or the connection changed: then an account is due."""
+        """A receipt or a command came; or the link or the core changed: then an account is due."""
         if changed:
             self._hurry()
         else:

@@ -20,7 +20,7 @@ SILENT_CORE_S = 60.0
 
 
 class Link:
-    """Wraps the uplink. `wake` asks for a tick (True: the connection changed); acks and commands wait for it.
+    """Wraps the uplink. `wake` asks for a tick (True: an account is due with it); acks and commands wait for it.
 
     conn: connections since the outbox was made; with the boot it orders presence messages.
     """
@@ -91,6 +91,7 @@ class Link:
                 log.info("core heard again")
             if self._local_alarm is not None:
                 self._local_alarm(silent)
+            self._wake(True)
         if self.courier.overdue(now):
             self._wake(False)
 

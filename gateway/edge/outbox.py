@@ -112,6 +112,10 @@ class Outbox:
         Raises Permanent when another process has the file. On a full disk it goes on in memory.
         """
         try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as e:
+            raise Permanent(f"the data directory {self._path.parent} cannot be made: {e}") from e
+        try:
             self._open()
         except sqlite3.OperationalError as e:
             if "locked" in str(e):

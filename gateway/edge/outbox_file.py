@@ -42,7 +42,6 @@ def connect(path: Path) -> sqlite3.Connection:
     Raises sqlite3.OperationalError when it cannot be used now (locked, full, no permission),
     sqlite3.DatabaseError when it is damaged, Permanent when a newer program wrote it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1.0)
     try:
         _prepare(db, path)
