@@ -63,7 +63,7 @@ def line_options(url: str) -> dict[str, Any]:
     if parts.scheme == "tcp":
         return {"host": parts.hostname, "port": parts.port}
     settings = parse_qs(parts.query)
-    return {"port": parts.path, "baudrate": int(settings["baud"][0]), "parity": settings["parity"][0]}
+    return {"port": parts.path, "baud": int(settings["baud"][0]), "parity": settings["parity"][0]}
 
 
 def _estate(e: EstatePlan) -> dict[str, Any]:

@@ -59,8 +59,9 @@ class Generator(Unit):
             self._enter(4)
         elif self.state == 1 or (self.state == 4 and self.timer >= COOL_S):
             self._enter(0)
-        if self.state == 0:
-            self.attempts, self.alarm = 0, self.alarm and self.fault("genset_fail") > 0
+        elif self.state == 5 and not self.fault("genset_fail"):  # somebody has repaired and reset it
+            self.alarm = False
+            self._enter(0)
 
     def _grid_is_gone(self, broken: bool) -> None:
         if self.state == 4:

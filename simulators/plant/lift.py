@@ -14,8 +14,8 @@ ACCEL = 0.8
 CREEP = 0.3
 ZONE_M = 0.15
 DOOR_S = 2.8
-BUTTON_AFTER_S, BUTTON_HELD_S, BUTTON_AGAIN_S = 20.0, 4.0, 45.0
-"""A trapped passenger presses the alarm button after 20 s for 4 s, and again every 45 s."""
+BUTTON_AFTER_S, BUTTON_HELD_S, BUTTON_AGAIN_S = 20.0, 6.0, 45.0
+"""A trapped passenger presses the alarm button after 20 s for 6 s, and again every 45 s."""
 
 Phase = Literal["idle", "boarding", "closing", "moving", "opening", "held", "creeping", "out"]
 
