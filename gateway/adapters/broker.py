@@ -27,6 +27,7 @@ import nats.errors
 from gateway.adapters import broker_files as files
 from gateway.adapters import broker_probe as probe
 from gateway.adapters.broker_stream import SelfTest, connected, ensure_stream, self_test
+from gateway.adapters.broker_tasks import end as end_task
 from gateway.adapters.children import Child, ChildStatus, Supervisor
 from gateway.adapters.mqtt_side import MqttAddress
 from gateway.errors import BadInput, Retryable
@@ -163,10 +164,7 @@ class EmbeddedBroker:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._guard is not None:
-            self._guard.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._guard
+        await end_task(self._guard)
         await self._supervisor.stop(NAME)
 
     def _decide_state(self) -> files.BrokerState:

@@ -23,6 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Literal, Protocol, Self
 
+from gateway.adapters.broker_tasks import end as end_task
 from gateway.errors import Retryable, WorkFailed
 from gateway.ports import Clock
 
@@ -218,10 +219,7 @@ class _Keeper:
             self._task = asyncio.create_task(self._keep(), name=f"child.{self.child.name}")
 
     async def end(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await end_task(self._task)
         if self._process is not None:
             await self._finish(self._process)
         self.state = "stopped"

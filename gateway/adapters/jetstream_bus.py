@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import logging
 from collections import deque
@@ -27,6 +28,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo
 
 from gateway.adapters.broker_lanes import LANES, Lane
 from gateway.adapters.broker_stream import PREFIX, STREAM
+from gateway.adapters.broker_tasks import end as end_task
 from gateway.adapters.mqtt_side import MqttAddress, MqttSide
 from gateway.codec import ROOT
 from gateway.errors import Retryable
@@ -40,6 +42,7 @@ until they are too old, for edges that are away."""
 ACK_WAIT_S = 10.0
 MAX_ACK_PENDING = 20_000
 KEEP_HOUSE_S = 5.0
+_generations = itertools.count(1)
 PULL_S = 30.0
 
 
@@ -99,7 +102,7 @@ class _Lane:
         """
         if new_stream:
             self._highest = self._seen_upto = 0
-        self.generation += 1
+        self.generation = next(_generations)
         self._buffer.clear()
         self._asked, self._lost, self.purged = 0, False, 0
         if self._subscription is not None:
@@ -267,13 +270,10 @@ class JetStreamBus:
 
     async def close(self) -> None:
         """Disconnect; what was not acknowledged comes again."""
-        if self._house is not None:
-            self._house.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._house
-            self._house = None
-        await self._side.close()
         client, self._client = self._client, None
+        house, self._house = self._house, None
+        await end_task(house)
+        await self._side.close()
         if client is not None:
             with contextlib.suppress(nats.errors.Error, TimeoutError, OSError):
                 await client.flush(timeout=2)
@@ -366,6 +366,8 @@ class JetStreamBus:
                 if not failed:
                     log.warning("bus: no figures from the broker: %s", e or type(e).__name__)
                 failed = True
+            if self._client is None:
+                return  # the client library may have swallowed the cancellation
             await self._clock.sleep_real(KEEP_HOUSE_S)
 
     async def _look_and_purge(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -21,12 +22,16 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from gateway.adapters.broker_lanes import LANES, Lane
 from gateway.adapters.mqtt_side import KEEPALIVE_S, MqttAddress, MqttSide
+from gateway.codec import ROOT
 from gateway.errors import Retryable
 from gateway.ports import Clock, Delivery
 
 log = logging.getLogger(__name__)
 
 OPEN_S = 10.0
+FLUSH_S = 2.0
+NOTHING = f"{ROOT}/-/-/nothing"
+_numbers = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +50,15 @@ class _Session:
     def __init__(self, lane: Lane, address: MqttAddress, identifier: str) -> None:
         self.lane, self._address = lane, address
         self.connection = 0
-        self._wire = 0  # the same, counted in paho's thread, ahead of the loop
+        self.connections = 0
+        self._wire = 0  # the number of the connection, set in paho's thread, ahead of the loop
         self.up = False
         self.refused = ""
         self._loop = asyncio.get_running_loop()
         self._buffer: deque[Delivery] = deque()
         self._news = asyncio.Event()
+        self._flushed = asyncio.Event()
+        self._closing = False
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id=identifier,
@@ -65,6 +73,7 @@ class _Session:
         self._client.reconnect_delay_set(1, 5)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
+        self._client.on_unsubscribe = lambda *_: self._post(self._flushed.set)
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
 
@@ -73,10 +82,20 @@ class _Session:
         self._client.connect_async(self._address.host, self._address.port, keepalive=KEEPALIVE_S)
         self._client.loop_start()
 
-    def stop(self) -> None:
-        """Blocking: waits for the thread. The session and what it holds stay with the broker."""
+    async def stop(self) -> None:
+        """Disconnect after the broker has read every acknowledgement. It keeps the session and its messages.
+
+        A broker may drop what it has not read when the connection closes; UNSUBACK proves that it has.
+        """
+        self._closing = True
+        if self.up:
+            self._flushed.clear()
+            self._client.unsubscribe(NOTHING)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._flushed.wait(), FLUSH_S)
         self._client.disconnect()
-        self._client.loop_stop()
+        await asyncio.to_thread(self._client.loop_stop)
+        self.up = False
 
     async def wait_up(self) -> None:
         """Until connected and subscribed."""
@@ -114,7 +133,7 @@ class _Session:
         if reason.is_failure:
             self._post(self._fail, str(reason))
             return
-        self._wire += 1
+        self._wire = next(_numbers)
         self._post(self._began, self._wire)
         client.subscribe([(pattern, 1) for pattern in LANES[self.lane]])
 
@@ -143,6 +162,7 @@ class _Session:
 
     def _began(self, connection: int) -> None:
         self.connection = connection
+        self.connections += 1
         self._buffer.clear()
 
     def _ready(self) -> None:
@@ -152,7 +172,7 @@ class _Session:
         self._news.set()
 
     def _fail(self, why: str) -> None:
-        if not self.refused:
+        if not self.refused and not self._closing:
             log.warning("bus: %s: connection lost, will keep trying: %s", self.lane, why)
         self.up, self.refused = False, why
         self._buffer.clear()
@@ -200,7 +220,7 @@ class MqttBus:
         """Disconnect; what was not acknowledged comes again."""
         sessions, self._sessions = self._sessions, {}
         for session in sessions.values():
-            await asyncio.to_thread(session.stop)
+            await session.stop()
         await self._side.close()
 
     async def fetch(self, lane: Lane, limit: int, timeout_s: float) -> list[Delivery]:
@@ -232,7 +252,7 @@ class MqttBus:
         """
         sessions = self._sessions
         waits = {f"waiting_{lane}": float(session.waiting) for lane, session in sessions.items()}
-        again = sum(max(0, session.connection - 1) for session in sessions.values())
+        again = sum(max(0, session.connections - 1) for session in sessions.values())
         return {
             "connected": float(bool(sessions) and all(s.up for s in sessions.values())),
             "mqtt_connected": float(self._side.connected),

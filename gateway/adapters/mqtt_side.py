@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 import aiomqtt
 
 from gateway.adapters.broker_lanes import matches
+from gateway.adapters.broker_tasks import end as end_task
 from gateway.errors import BadInput, Retryable
 from gateway.ports import Clock, Delivery
 
@@ -114,10 +115,7 @@ class MqttSide:
     async def close(self) -> None:
         """Disconnect; idempotent."""
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await end_task(task)
 
     @property
     def connected(self) -> bool:
