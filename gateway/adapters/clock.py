@@ -20,6 +20,11 @@ class SystemClock:
         self._start = start if start is not None else int(self._wall0 * 1000)
         self._mono0 = time.monotonic()
 
+    @classmethod
+    def shared(cls, speed: float, at: float, start: Ms) -> SystemClock:
+        """The same site time in every process of a machine: `start` (ms) was at monotonic instant `at`."""
+        return cls(speed, start + int((time.monotonic() - at) * 1000 * speed))
+
     @property
     def speed(self) -> float:
         """Site seconds per real second."""

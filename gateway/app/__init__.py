@@ -1,0 +1,1 @@
+"""The roof: puts the parts together. Nobody imports it but the command line."""

@@ -1,0 +1,106 @@
+"""Backup while Steward runs: the process that owns the stores makes the copy, asked by a file."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from pathlib import Path
+
+import orjson
+
+from gateway.adapters.backup import backup, restore
+from gateway.adapters.duckdb_store import DuckStore
+from gateway.adapters.lockfile import DataLock
+from gateway.adapters.state import open_state
+from gateway.adapters.store_errors import InUse
+from gateway.errors import StewardError, WorkFailed
+from gateway.ports import Clock, SampleStore, StateStore
+
+log = logging.getLogger(__name__)
+
+ASK = "run/backup-request.json"
+ANSWER = "run/backup-answer.json"
+WAIT_S = 600.0
+
+
+async def answer_backups(data: Path, state: StateStore, samples: SampleStore, clock: Clock) -> None:
+    """Core side: look for a request every second and carry it out."""
+    ask, answer = data / ASK, data / ANSWER
+    while True:
+        await clock.sleep_real(1.0)
+        if not await asyncio.to_thread(ask.exists):
+            continue
+        await asyncio.to_thread(_serve, ask, answer, data, state, samples)
+
+
+def _serve(ask: Path, answer: Path, data: Path, state: StateStore, samples: SampleStore) -> None:
+    target = ""
+    try:
+        target = str(orjson.loads(ask.read_bytes())["target"])
+        backup(data, Path(target), state, samples)
+        result = {"ok": True, "target": target}
+    except (StewardError, OSError, orjson.JSONDecodeError, KeyError) as e:
+        log.error("backup failed target=%s reason=%r", target, str(e))
+        result = {"ok": False, "target": target, "error": str(e)}
+    ask.unlink(missing_ok=True)
+    part = answer.with_suffix(".part")
+    part.write_bytes(orjson.dumps(result))
+    part.replace(answer)
+
+
+def make_backup(data: Path, target: Path) -> int:
+    """Command side: ask the running core, or copy ourselves when none runs. Raises WorkFailed."""
+    from rich.console import Console
+
+    target = target.absolute()
+    try:
+        lock = DataLock(data)
+    except InUse:
+        _ask(data, target)
+    else:
+        try:
+            _copy(data, target)
+        finally:
+            lock.close()
+    Console().print(f"copied to {target}")
+    return 0
+
+
+def _copy(data: Path, target: Path) -> None:
+    state = open_state(data / "state.db")
+    samples = DuckStore(data)
+    try:
+        backup(data, target, state, samples)
+    finally:
+        samples.close()
+        state.close()
+
+
+def _ask(data: Path, target: Path) -> None:
+    ask, answer = data / ASK, data / ANSWER
+    ask.parent.mkdir(parents=True, exist_ok=True)
+    answer.unlink(missing_ok=True)
+    part = ask.with_suffix(f".{os.getpid()}")
+    part.write_bytes(orjson.dumps({"target": str(target)}))
+    part.replace(ask)
+    end = time.monotonic() + WAIT_S
+    while not answer.exists():
+        if time.monotonic() > end:
+            ask.unlink(missing_ok=True)
+            raise WorkFailed("the running core did not answer; see its log")
+        time.sleep(0.2)
+    result = orjson.loads(answer.read_bytes())
+    answer.unlink(missing_ok=True)
+    if not result["ok"]:
+        raise WorkFailed(f"backup failed: {result['error']}")
+
+
+def put_back(source: Path, data: Path) -> int:
+    """Restore into an empty data directory. Raises BadInput when it is not empty, InUse when it runs."""
+    from rich.console import Console
+
+    restore(source, data)
+    Console().print(f"restored into {data}")
+    return 0

@@ -1,0 +1,43 @@
+"""The demonstration's box of breakages: faults in the plant, and kill -9 of our own processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from gateway.errors import BadInput, NotFound
+from simulators.control import send
+
+
+class BreakIt:
+    """Callable for `WebOptions.breakit`. {"do": fault|clear|list|kill, …}."""
+
+    def __init__(self, control: str, children: Path) -> None:
+        self._control, self._children = control, children
+
+    async def __call__(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Carry one breakage out. Raises BadInput, NotFound, Retryable."""
+        do = request.get("do")
+        if do == "kill":
+            return self._kill(str(request.get("name", "")))
+        if do not in ("fault", "clear", "list"):
+            raise BadInput(f"{do!r} cannot be done", field="do", hint="fault, clear, list or kill")
+        return await send(self._control, {k: v for k, v in request.items() if v is not None})
+
+    def _kill(self, name: str) -> dict[str, Any]:
+        """End an edge or the broker as a crash would; the supervisor starts it again."""
+        try:
+            pids = orjson.loads(self._children.read_bytes())
+        except (OSError, orjson.JSONDecodeError):
+            pids = {}
+        wanted = [n for n in pids if n == name or (name == "edge" and n.startswith("edge-"))]
+        if not wanted or name == "core":
+            raise NotFound(f"there is no process {name!r} to kill; there are {', '.join(sorted(pids))}")
+        for n in wanted:
+            os.kill(int(pids[n]), signal.SIGKILL)
+        return {"ok": True, "killed": wanted}

@@ -1,0 +1,109 @@
+"""Commands that look at files: check, profile, verify."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from gateway.errors import BadInput, Problems
+
+
+def say(data: Any) -> None:
+    """JSON on standard output."""
+    sys.stdout.write(orjson.dumps(data, option=orjson.OPT_INDENT_2).decode() + "\n")
+
+
+def check_site(path: Path, *, as_json: bool) -> int:
+    """Everything that is wrong with a site file; 0 or 2."""
+    from alerts.matrix import Matrix, holes
+    from gateway.app.setup import load_setup
+
+    try:
+        setup = load_setup(path)
+    except Problems as e:
+        return _problems(e.problems, as_json=as_json)
+    matrix = Matrix([*setup.default_matrix, *setup.matrix], setup.roles)
+    pairs = [(r, a) for a in setup.assets.values() for r in setup.rules if r.asset_kind == a.kind]
+    missing = holes(matrix, pairs, 0)
+    if missing:
+        named = [
+            BadInput(h.text["en"], file=str(path), line=1, field="matrix", hint=f"{h.rule} on {h.asset}")
+            for h in missing
+        ]
+        return _problems(named, as_json=as_json)
+    points = sum(len(m.points) for m in setup.models.values())
+    counts = {
+        "ok": True, "estates": len(setup.site.file.estates), "assets": len(setup.site.assets),
+        "devices": len(setup.models), "points": points, "rules": len(setup.rules), "matrix_pairs": len(pairs),
+    }  # fmt: skip
+    if as_json:
+        say(counts)
+    else:
+        text = ", ".join(f"{v} {k}" for k, v in counts.items() if k != "ok")
+        Console().print(
+            f"[bold]{path}[/bold]: good: {text}; every rule on every asset has a responsible role"
+        )
+    return 0
+
+
+def _problems(problems: list[BadInput], *, as_json: bool) -> int:
+    if as_json:
+        say(
+            {
+                "ok": False,
+                "problems": [
+                    {"file": p.file, "line": p.line, "field": p.field, "message": p.message, "hint": p.hint}
+                    for p in problems
+                ],
+            }
+        )
+    else:
+        for p in problems:
+            sys.stderr.write(f"{p}\n")
+        sys.stderr.write(f"{len(problems)} problem(s)\n")
+    return 2
+
+
+def check_profile(file: Path, *, as_json: bool) -> int:
+    """Validate, print the read plan, decode the cases; 1 when a case does not decode as it says."""
+    from drivers.profiles.loader import load_profile
+    from drivers.profiles.report import describe
+    from gateway.edge.plan import plan
+
+    profile = load_profile(str(file), Path())
+    told = describe(profile, plan)
+    if as_json:
+        say(told.as_dict())
+        return 0 if told.good else 1
+    console = Console()
+    console.print(f"[bold]{profile.name}[/bold]  {profile.title.zh}  {profile.title.en}")
+    for title, columns, rows in told.tables():
+        table = Table(*columns, title=title, title_justify="left")
+        for row in rows:
+            table.add_row(*map(str, row))
+        console.print(table)
+    return 0 if told.good else 1
+
+
+def verify_log(data: Path, *, as_json: bool) -> int:
+    """Walk every estate's chain; 1 when an entry was edited, deleted, moved or cut."""
+    from gateway.adapters.state import open_state
+
+    if not (data / "state.db").exists():
+        raise BadInput(f"there is no state.db in {data}", field="--data", hint="give the data directory")
+    state = open_state(data / "state.db")
+    try:
+        result = {e: state.verify(e) for e in state.estates()}
+    finally:
+        state.close()
+    if as_json:
+        say({"ok": not any(v is not None for v in result.values()), "first_bad": result})
+    else:
+        for estate, bad in result.items():
+            sys.stdout.write(f"{estate}: {'sound' if bad is None else f'first bad entry {bad}'}\n")
+    return 1 if any(v is not None for v in result.values()) else 0

@@ -1,0 +1,58 @@
+"""A small client of the own HTTP interface, for the demo's story, `steward report` and `steward doctor`."""
+
+from __future__ import annotations
+
+import http.cookiejar
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any
+
+import orjson
+
+from gateway.errors import Forbidden, Retryable
+
+TIMEOUT_S = 10.0
+
+
+class Client:
+    """One log-in at one address. Blocking; call it in a thread."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+        cookies = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
+        # A proxy of the environment has no business between two programs of one machine.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), cookies)
+        self._csrf = ""
+
+    def login(self, user: str, password: str) -> dict[str, Any]:
+        """Raises Forbidden for a wrong password, Retryable when nobody answers."""
+        body: dict[str, Any] = self.post("/api/v1/login", {"user": user, "password": password})
+        self._csrf = str(body.get("csrf", ""))
+        return body
+
+    def get(self, path: str, **query: Any) -> Any:
+        """A JSON answer. Raises Forbidden (401, 403) or Retryable (anything else)."""
+        text = urllib.parse.urlencode({k: v for k, v in query.items() if v is not None}, doseq=True)
+        return self._ask(urllib.request.Request(f"{self._url}{path}{'?' + text if text else ''}"))  # noqa: S310 - own http address
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        """Like `get`, with a JSON body."""
+        headers = {"Content-Type": "application/json", "X-CSRF-Token": self._csrf, "Origin": self._url}
+        return self._ask(
+            urllib.request.Request(  # noqa: S310 - own http address
+                self._url + path, orjson.dumps(body), headers, method="POST"
+            )
+        )
+
+    def _ask(self, request: urllib.request.Request) -> Any:
+        try:
+            with self._opener.open(request, timeout=TIMEOUT_S) as answer:
+                return orjson.loads(answer.read() or b"null")
+        except urllib.error.HTTPError as e:
+            text = e.read().decode(errors="replace")[:300]
+            e.close()
+            kind = Forbidden if e.code in (401, 403) else Retryable
+            raise kind(f"{request.full_url}: {e.code} {text}") from e
+        except (OSError, orjson.JSONDecodeError) as e:
+            raise Retryable(f"{request.full_url}: {e}") from e

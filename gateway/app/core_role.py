@@ -1,0 +1,160 @@
+"""The process that owns the stores: core, pages and HTTP interface in one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import orjson
+
+from alerts.desk import Dispatch
+from dashboards.access.people import ensure_admin, seed_people
+from dashboards.access.permissions import allows
+from dashboards.app import create_app
+from dashboards.server import serve
+from dashboards.web import WebOptions
+from gateway.adapters.duckdb_store import DuckStore
+from gateway.adapters.jetstream_bus import JetStreamBus
+from gateway.adapters.lockfile import DataLock
+from gateway.adapters.mqtt_bus import MqttBus
+from gateway.adapters.mqtt_side import MqttAddress
+from gateway.adapters.notify import notifier
+from gateway.adapters.state import SqlState, open_state
+from gateway.app.backups import answer_backups
+from gateway.app.breakit import BreakIt
+from gateway.app.context import DEMO, MQTT, NATS, ClockOrigin, Places
+from gateway.app.dispatch import make_dispatch
+from gateway.app.heartbeat import heartbeat
+from gateway.app.setup import Setup
+from gateway.core.desk import CoreDesk
+from gateway.core.loop import Core, Parts
+from gateway.core.sender import Channel, Sender
+from gateway.core.stats import Regulator
+from gateway.errors import BadInput
+from gateway.ports import Bus, Clock, SampleStore
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CoreOptions:
+    """What the command line may change. port None: as the site file says; 0: a free one."""
+
+    data: Path
+    host: str = ""
+    port: int | None = None
+    store: str = ""
+
+
+async def run_core(setup: Setup, options: CoreOptions) -> None:
+    """Until cancelled. Raises InUse for a second instance on the same data."""
+    clock = ClockOrigin.from_env().clock()
+    places = Places(options.data)
+    lock = DataLock(options.data)
+    try:
+        async with _stores(setup, options, clock) as (state, samples):
+            await _serve(setup, options, places, clock, state, samples)
+    finally:
+        lock.close()
+
+
+@asynccontextmanager
+async def _stores(
+    setup: Setup, options: CoreOptions, clock: Clock
+) -> AsyncIterator[tuple[SqlState, SampleStore]]:
+    state = await asyncio.to_thread(open_state, options.data / "state.db")
+    try:
+        samples = await asyncio.to_thread(_samples, setup, options, clock)
+        try:
+            yield state, samples
+        finally:
+            await asyncio.to_thread(samples.close)
+    finally:
+        await asyncio.to_thread(state.close)
+
+
+def _samples(setup: Setup, options: CoreOptions, clock: Clock) -> SampleStore:
+    kind, _, url = options.store.partition("=") if options.store else (setup.site.file.store.kind, "", "")
+    url = url or setup.site.file.store.url
+    if kind == "duckdb":
+        return DuckStore(options.data)
+    if kind == "influx" and url:
+        from gateway.adapters.influx_store import InfluxStore
+
+        return InfluxStore(url, options.data / "samples-queue.db", clock.monotonic)
+    raise BadInput(
+        f"store {options.store!r} is unknown", field="--store", hint="duckdb, or influx=http://host:8428"
+    )
+
+
+def _bus(clock: Clock) -> Bus:
+    """JetStream where the embedded broker offers it, plain MQTT otherwise."""
+    address = MqttAddress.parse(os.environ.get(MQTT, "mqtt://127.0.0.1:1883"))
+    native = os.environ.get(NATS, "")
+    if not native:
+        return MqttBus(address, clock)
+    parts = urlsplit(native)
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    return JetStreamBus(f"nats://{parts.hostname}:{parts.port}", user, password, address, clock)
+
+
+async def _serve(
+    setup: Setup, options: CoreOptions, places: Places, clock: Clock, state: SqlState, samples: SampleStore
+) -> None:
+    demo = orjson.loads(os.environ.get(DEMO, "{}"))
+    dispatch: Dispatch = await asyncio.to_thread(make_dispatch, setup, state, clock.now())
+    bus = _bus(clock)
+    channels = [
+        Channel(c.id, notifier(c.url, options.data), frozenset(c.duties)) for c in setup.site.file.channels
+    ]
+    core = Core(
+        Parts(
+            setup.site, clock, bus, state, samples, setup.rules, dispatch, Sender(state, channels, clock),
+            options.data, setup.device_of, setup.assets, setup.points,
+        )
+    )  # fmt: skip
+    await asyncio.to_thread(_people, setup, places, state, demo)
+    desk = CoreDesk(core, lambda actor, action: allows(actor.role, action))
+    gateways = {
+        a: {g for p, (g, _) in setup.device_of.items() if p.startswith(f"{a}/")} for a in setup.assets
+    }
+    web = WebOptions(
+        figures=Regulator(setup.assets, lambda a: gateways[a]),
+        breakit=BreakIt(demo["control"], places.children) if demo.get("control") else None,
+        hosts=("*",) if options.host not in ("", "127.0.0.1") else WebOptions.hosts,
+    )
+    app = create_app(desk, state, clock, web)
+    host = options.host or setup.site.file.web.host
+    port = setup.site.file.web.port if options.port is None else options.port
+
+    def listening(host: str, port: int) -> None:
+        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - only shown
+        places.run.mkdir(parents=True, exist_ok=True)
+        places.web.write_bytes(orjson.dumps({"url": f"http://{shown}:{port}"}))
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(core.run(), name="core")
+            await core.ready.wait()
+            group.create_task(serve(app, host, port, listening), name="web")
+            group.create_task(answer_backups(options.data, state, samples, clock), name="backups")
+            group.create_task(heartbeat(setup.site.file.watchdog, core, clock), name="heartbeat")
+    finally:
+        await bus.close()
+
+
+def _people(setup: Setup, places: Places, state: SqlState, demo: dict[str, object]) -> None:
+    passwords = demo.get("passwords")
+    seed_people(state, setup.site.file.people, passwords if isinstance(passwords, dict) else {})
+    first = ensure_admin(state)
+    if first is not None:
+        places.run.mkdir(parents=True, exist_ok=True)
+        places.admin.touch(mode=0o600)
+        places.admin.write_text(first, encoding="utf-8")
+        log.warning("first start: user admin was made; its password was shown once by the start command")

@@ -1,0 +1,79 @@
+"""Builds the dispatch half of the brain from a setup and what people changed since."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+from alerts.calendars import Calendar, Roster
+from alerts.cards import Cards, Phones, cards_of
+from alerts.desk import KINDS, Dispatch
+from alerts.matrix import Matrix
+from alerts.matrix_rows import rows_of
+from gateway.app.setup import Setup
+from gateway.config import yamlmarks
+from gateway.model import Ms
+from gateway.ports import StateStore
+
+DAY_S = 24 * 3600
+WORKDAY = ((9 * 3600, 17 * 3600 + 1800),)
+"""Office hours of the calendar `work`, Monday to Friday."""
+
+
+def calendars(setup: Setup) -> dict[str, Calendar]:
+    """The calendars that matrix rows name."""
+    zone = setup.site.timezone
+    week = (*([WORKDAY] * 5), (), ())
+    return {"24x7": Calendar("24x7", zone), "work": Calendar("work", zone, week)}
+
+
+def matrix_of(setup: Setup, own: list[dict[str, Any]] | None = None) -> Matrix:
+    """The default template under the site's rows; `own` replaces the rows of the file (edited in pages)."""
+    file = setup.site.file
+    rows = list(setup.matrix) if own is None else rows_of(own, setup.roles, zone=setup.site.timezone)
+    return Matrix(
+        [*setup.default_matrix, *rows],
+        setup.roles,
+        cities={e.id: e.city for e in file.estates},
+        contractors={c.id: c.name.as_text() for c in file.contractors},
+    )
+
+
+def roster_of(setup: Setup, shifts: list[dict[str, Any]] | None = None) -> Roster:
+    """Who is on duty: from the file, or `shifts` as edited in pages."""
+    names = {p.id: p.name for p in setup.site.file.people}
+    data = list(setup.site.file.shifts) if shifts is None else shifts
+    return Roster.of(data, names, setup.site.timezone)
+
+
+def make_dispatch(setup: Setup, state: StateStore, now: Ms) -> Dispatch:
+    """With the state of the last run, and the matrix and shifts as they were last edited."""
+    edited = state.record("settings", "matrix")
+    shifts = state.record("settings", "shifts")
+    cards, _ = yamlmarks.parse(
+        files("alerts").joinpath("defaults", "cards.yaml").read_text(encoding="utf-8"), "cards.yaml"
+    )
+    dispatch = Dispatch.build(
+        setup.rules.by_id,
+        setup.assets,
+        matrix_of(setup, edited["rows"] if edited else None),
+        roster=roster_of(setup, shifts["rows"] if shifts else None),
+        cards=Cards(cards_of(cards), phones(setup)),
+        calendars=calendars(setup),
+        firms=setup.site.firm_of,
+        units={p.id: p.unit for p in setup.points.values()},
+        watchdog_s=setup.site.file.watchdog.notice_s,
+    )
+    dispatch.load([(kind, i, "", body) for kind in KINDS for i, body in state.records(kind)])
+    return dispatch
+
+
+def phones(setup: Setup) -> Phones:
+    """Numbers for the cards: of contractors, and of the people of the site file by duty role."""
+    contractors = {c.id: (c.duty, c.phone) for c in setup.site.file.contractors}
+    roles = {duty: phone for duty, phone in contractors.values() if duty and phone}
+    for person in setup.site.file.people:
+        for duty in person.duties:
+            if person.phone:
+                roles.setdefault(duty, person.phone)
+    return Phones(roles, contractors)

@@ -1,0 +1,62 @@
+"""The process that reads devices: one edge of a site file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from drivers.registry import DRIVERS
+from gateway.adapters.mqtt_side import MqttAddress
+from gateway.adapters.paho_uplink import PahoUplink
+from gateway.app.context import MQTT, ClockOrigin
+from gateway.app.setup import Setup
+from gateway.config.site import Gateway, Line, check_as
+from gateway.edge.agent import Edge
+from gateway.edge.config import DeviceConfig, EdgeConfig, Hello, LineConfig
+from gateway.errors import BadInput
+from gateway.ports import Clock
+
+VERSION = "0.1.0"
+
+
+async def run_edge(setup: Setup, data: Path, gateway: str) -> None:
+    """Until cancelled. Raises BadInput when the site has no such gateway."""
+    clock = ClockOrigin.from_env().clock()
+    config = edge_config(setup, data, choose(setup, gateway), clock)
+    address = MqttAddress.parse(os.environ.get(MQTT, "mqtt://127.0.0.1:1883"))
+
+    def uplink(hello: Hello) -> PahoUplink:
+        return PahoUplink(
+            address.host, address.port, client_id=hello.client_id, subscribe=hello.subscribe, will=hello.will,
+            username=address.user, password=address.password,
+        )  # fmt: skip
+
+    await Edge(config, clock, uplink).run()
+
+
+def choose(setup: Setup, gateway: str) -> Gateway:
+    """The gateway with this id; "" is fine when there is only one."""
+    known = {g.id: g for g in setup.site.file.gateways}
+    if gateway in known:
+        return known[gateway]
+    if not gateway and len(known) == 1:
+        return next(iter(known.values()))
+    raise BadInput(
+        f"there is no gateway {gateway!r} in the site file", field="--gateway",
+        hint=f"known: {', '.join(known) or 'none'}",
+    )  # fmt: skip
+
+
+def edge_config(setup: Setup, data: Path, gateway: Gateway, clock: Clock) -> EdgeConfig:
+    """Lines with their drivers, devices with their models."""
+    return EdgeConfig(
+        gateway.estate, gateway.id, [_line(setup, gateway, line, clock) for line in gateway.lines],
+        data / "edge" / gateway.id, setup.hash, VERSION, gateway.outbox_mb * 1_000_000,
+    )  # fmt: skip
+
+
+def _line(setup: Setup, gateway: Gateway, line: Line, clock: Clock) -> LineConfig:
+    kind = DRIVERS[line.kind]
+    options = check_as(kind.options, line.options, setup.site.marks)
+    devices = [DeviceConfig(d.id, d.unit, setup.models[gateway.id, d.id], d.timeout_s) for d in line.devices]
+    return LineConfig(line.id, kind.factory(options, clock), devices)

@@ -1,0 +1,33 @@
+"""`steward run`: everything of a site file on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from rich.console import Console
+
+from gateway.app.context import ClockOrigin
+from gateway.app.setup import load_setup
+from gateway.app.supervise import Options, Station, station
+
+
+async def run_all(site: Path, data: Path, port: int | None, *, lan: bool) -> int:
+    """Until SIGINT or SIGTERM. Prints the address, and the first admin password once."""
+    setup = load_setup(site)
+    console = Console()
+    host = "0.0.0.0" if lan else ""  # noqa: S104 - only when asked for
+    options = Options(await asyncio.to_thread(data.absolute), port, host, lan=lan)
+    async with station(setup, options, ClockOrigin.here(1.0)) as here:
+        await asyncio.to_thread(announce, here, console)
+        await asyncio.Event().wait()
+    return 0
+
+
+def announce(here: Station, console: Console) -> None:
+    """Address and, on the first start, the admin's password; it is not kept in clear text."""
+    console.print(f"[bold]Steward[/bold] {here.setup.site.file.site.id}: {here.url}/")
+    if here.places.admin.exists():
+        password = here.places.admin.read_text(encoding="utf-8")
+        here.places.admin.unlink()
+        console.print(f"first start: user [bold]admin[/bold], password [bold]{password}[/bold] (shown once)")
