@@ -68,7 +68,7 @@ async def greeting(port: int) -> dict[str, Any] | None:
             try:
                 line = await reader.readline()
             finally:
-                writer.close()
+                await _close(writer)
     except (OSError, TimeoutError):
         return None
     try:
@@ -85,8 +85,14 @@ async def accepts(host: str, port: int) -> bool:
             _, writer = await asyncio.open_connection(host, port)
     except (OSError, TimeoutError):
         return False
-    writer.close()
+    await _close(writer)
     return True
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 def started_at(pid: int) -> str:

@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import aiomqtt
-import nats
 import nats.errors
 from nats.aio.client import Client as Nats
 from nats.js import JetStreamContext
@@ -47,12 +46,14 @@ class SelfTest:
 @contextlib.asynccontextmanager
 async def connected(url: str, user: str, password: str) -> AsyncIterator[Nats]:
     """A short native connection. Raises Retryable."""
+    client = Nats()
     try:
-        client = await nats.connect(
+        await client.connect(
             url, user=user, password=password, name="steward-broker", connect_timeout=5,
             allow_reconnect=False, error_cb=_quiet,
         )  # fmt: skip
     except (OSError, nats.errors.Error, TimeoutError) as e:
+        await client.close()
         raise Retryable(f"no connection to the broker at {url}: {e or type(e).__name__}") from e
     try:
         yield client

@@ -17,8 +17,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from urllib.parse import urlsplit
 
-import nats
 import nats.errors
 from nats.aio.client import Client as Nats
 from nats.aio.msg import Msg
@@ -27,6 +27,7 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo
 
 from gateway.adapters.broker_lanes import LANES, Lane
+from gateway.adapters.broker_probe import accepts
 from gateway.adapters.broker_stream import PREFIX, STREAM
 from gateway.adapters.broker_tasks import end as end_task
 from gateway.adapters.mqtt_side import MqttAddress, MqttSide
@@ -44,6 +45,7 @@ MAX_ACK_PENDING = 20_000
 KEEP_HOUSE_S = 5.0
 _generations = itertools.count(1)
 PULL_S = 30.0
+OPEN_S = 10.0
 
 
 def subject_of(topic: str) -> str:
@@ -244,29 +246,46 @@ class JetStreamBus:
         self._fill = 0.0
         self._floors: list[int] = []
         self._created: datetime | None = None
+        self._trouble = ""
 
     async def open(self) -> None:
         """Connect and make the durable consumers. Raises Retryable."""
         if self._client is not None:
             return
         self._lanes = {lane: _Lane(lane, f"{self._name}-{lane}", self._clock) for lane in LANES}
+        where = urlsplit(self._url)
+        if not await accepts(where.hostname or "127.0.0.1", where.port or 4222):
+            raise Retryable(f"no broker at {self._url}")
+        self._client = Nats()
         try:
-            self._client = await nats.connect(
-                self._url, user=self._user, password=self._password, name=f"steward-{self._name}",
-                max_reconnect_attempts=-1, reconnect_time_wait=0.5, connect_timeout=5,
-                allow_reconnect=True, error_cb=_note_error,
-                disconnected_cb=self._on_loss, reconnected_cb=self._on_return,
-            )  # fmt: skip
-            self._stale = True
-            await self._resume()
-            await self._side.open()
+            async with asyncio.timeout(OPEN_S):
+                await self._connect(self._client)
+                self._stale = True
+                await self._resume()
+                await self._side.open(OPEN_S)
         except (OSError, nats.errors.Error, TimeoutError) as e:
             await self.close()
-            raise Retryable(f"no connection to the broker at {self._url}: {e or type(e).__name__}") from e
+            why = self._trouble or e or type(e).__name__
+            raise Retryable(f"no connection to the broker at {self._url}: {why}") from e
         except BaseException:
             await self.close()
             raise
         self._house = asyncio.create_task(self._keep_house(), name="bus.house")
+
+    async def _connect(self, client: Nats) -> None:
+        """The library tries for ever, also the first time; the caller sets the limit."""
+        await client.connect(
+            self._url,
+            user=self._user,
+            password=self._password,
+            name=f"steward-{self._name}",
+            connect_timeout=5,
+            reconnect_time_wait=0.5,
+            max_reconnect_attempts=-1,
+            error_cb=self._on_error,
+            disconnected_cb=self._on_loss,
+            reconnected_cb=self._on_return,
+        )
 
     async def close(self) -> None:
         """Disconnect; what was not acknowledged comes again."""
@@ -345,6 +364,10 @@ class JetStreamBus:
             self._floors.clear()
             self._stale = False
 
+    async def _on_error(self, error: Exception) -> None:
+        self._trouble = str(error) or type(error).__name__
+        log.debug("bus: %s", self._trouble)
+
     async def _on_loss(self) -> None:
         self._stale = True
         for lane in self._lanes.values():
@@ -360,7 +383,7 @@ class JetStreamBus:
         while True:
             try:
                 if not self._stale:
-                    await self._look_and_purge()
+                    await self.look()
                 failed = False
             except (nats.errors.Error, TimeoutError, Retryable) as e:
                 if not failed:
@@ -370,7 +393,11 @@ class JetStreamBus:
                 return  # the client library may have swallowed the cancellation
             await self._clock.sleep_real(KEEP_HOUSE_S)
 
-    async def _look_and_purge(self) -> None:
+    async def look(self) -> None:
+        """Ask the broker for the figures of `health()`, and free what is acknowledged; every few seconds.
+
+        Raises Retryable and the client library's errors.
+        """
         js = self._connected().jetstream(timeout=30)
         for lane in self._lanes.values():
             await lane.refresh(js)
@@ -392,7 +419,3 @@ class JetStreamBus:
         if before < self._floors[0]:
             for pattern in PASSING:
                 await js.purge_stream(STREAM, seq=before + 1, subject=PREFIX + subject_of(pattern))
-
-
-async def _note_error(error: Exception) -> None:
-    log.debug("bus: %s", error)

@@ -21,6 +21,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from gateway.adapters.broker_lanes import LANES, Lane
+from gateway.adapters.broker_probe import accepts
 from gateway.adapters.mqtt_side import KEEPALIVE_S, MqttAddress, MqttSide
 from gateway.codec import ROOT
 from gateway.errors import Retryable
@@ -200,6 +201,8 @@ class MqttBus:
         """Connect and subscribe. Raises Retryable."""
         if self._sessions:
             return
+        if not await accepts(self._address.host, self._address.port):
+            raise Retryable(f"no broker at {self._address.host}:{self._address.port}")
         self._sessions = {lane: _Session(lane, self._address, f"{self._name}-{lane}") for lane in LANES}
         try:
             for session in self._sessions.values():

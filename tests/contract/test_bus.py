@@ -318,6 +318,25 @@ async def test_health_names_the_figures_and_a_closed_bus_is_retryable(rig: Rig) 
         await bus.publish(f"{OWN}/ack", b"x")
 
 
+@pytest.mark.parametrize("kind", ["memory", "jetstream", "mqtt"])
+async def test_without_a_broker_opening_is_retryable(kind: str) -> None:
+    clock, port = SystemClock(), choose_port("127.0.0.1")
+    address, dead = MqttAddress("127.0.0.1", port), MemoryBroker()
+    dead.cut()
+    bus: Bus = {
+        "memory": MemoryBus(dead),
+        "jetstream": JetStreamBus(f"nats://127.0.0.1:{port}", "core", "x", address, clock),
+        "mqtt": MqttBus(address, clock),
+    }[kind]
+
+    async with asyncio.timeout(5):
+        with pytest.raises(Retryable):
+            await bus.open()
+        with pytest.raises(Retryable):
+            await bus.open()
+    assert bus.health()["connected"] == 0.0
+
+
 async def test_a_watch_that_is_not_iterated_any_more_leaves_the_others_alone(rig: Rig, bus: Bus) -> None:
     await rig.send(f"{OWN}/status", b"1", retain=True)
     one, two = aiter(bus.watch(f"{OWN}/status")), aiter(bus.watch(f"{OWN}/status"))
