@@ -39,6 +39,7 @@ class BlueprintDriver:
         if self._streams is not None:
             self._streams[1].close()
             self._streams = None
+            await asyncio.sleep(0)
 
     async def read(self, block: Block, timeout_s: float) -> Answer:
         """One request, one checked answer."""

@@ -250,16 +250,14 @@ class RtuDriver(_ModbusDriver):
         try:
             return await self._exchange(block, timeout_s)
         except TimeoutError:
-            heard, frame_s = self._heard, _frame_size(block) * self._options.char_s
-            if not heard:
-                self._quarantine[block.unit] = sent + QUARANTINE * timeout_s + frame_s
-            await self._drain(frame_s)
+            heard = self._heard
+            await self._after_failure(block, sent + QUARANTINE * timeout_s)
             if heard:
                 what = f"unit {block.unit} of {self._where}: no whole answer in {_hex(heard)}"
                 raise Garbled(what) from None
             raise NoAnswer(f"unit {block.unit} of {self._where}: nothing in {timeout_s:.3f} s") from None
         except Garbled:
-            await self._drain(0.0)
+            await self._after_failure(block, sent + QUARANTINE * timeout_s)
             raise
         except LineDown:
             await self.close()
@@ -279,10 +277,15 @@ class RtuDriver(_ModbusDriver):
             if left <= 0 and self._quiet_from == before:
                 return
 
-    async def _drain(self, frame_s: float) -> None:
-        """Let an answer that is about to begin go by: the time of a whole frame, then silence."""
+    async def _after_failure(self, block: Block, until: float) -> None:
+        """Let an answer that is about to begin go by: the time of a whole frame, then silence.
+
+        When the unit itself was heard it has answered, however badly. Otherwise its answer may still come.
+        """
+        frame_s = _frame_size(block) * self._options.char_s
+        if self._heard[:1] != bytes((block.unit,)):
+            self._quarantine[block.unit] = until + frame_s
         await self._clock.sleep_real(frame_s)
-        self._quiet_from = max(self._quiet_from, self._clock.monotonic() - self._options.silence_s)
         await self._silence()
 
     def _note_arrival(self) -> None:

@@ -1,0 +1,228 @@
+"""Devices for driver tests on real sockets and pseudo-terminals, that misbehave on demand.
+
+Each answer's first word is the number of the request that it answers, so that an answer taken for another
+request shows as a wrong value. The others are `address + position`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import tty
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from drivers.profiles.cases import crc16
+
+Reply = Callable[[bytes], None]
+NAMES = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
+
+
+class Device:
+    """`mode` says how it answers; `number` counts requests; `delay_s` holds every answer back."""
+
+    modes: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        self.mode = "ok"
+        self.number = 0
+        self.delay_s = 0.0
+        self.requests: list[tuple[float, bytes]] = []
+        self.options: dict[str, Any] = {}
+
+    def words(self, address: int, count: int) -> list[int]:
+        """What the request with the present number is told."""
+        return [self.number & 0xFFFF, *range(address + 1, address + count)]
+
+    def receive(self, request: bytes, send: Reply) -> None:
+        """Answer one request."""
+        self.number += 1
+        loop = asyncio.get_running_loop()
+        self.requests.append((loop.time(), request))
+        if self.mode == "silent":
+            return
+        for part in self.reply(request):
+            loop.call_later(self.delay_s, send, part)
+
+    def reply(self, request: bytes) -> list[bytes]:
+        """The bytes of the answer in the present mode, in the pieces in which they are sent."""
+        raise NotImplementedError
+
+
+def _pdu(device: Device, request: bytes) -> bytes:
+    """The response to a request PDU: function, address, count."""
+    function, address, count = (
+        request[0],
+        int.from_bytes(request[1:3], "big"),
+        int.from_bytes(request[3:5], "big"),
+    )
+    if function in (1, 2):
+        bits = sum(((address + n) % 3 == 0) << n for n in range(count))
+        data = bits.to_bytes((count + 7) // 8, "little")
+        return bytes((function, len(data))) + data
+    words = device.words(address, count)
+    if device.mode == "short":
+        words = words[:-1]
+    if device.mode == "long":
+        words += [0xDEAD]
+    data = b"".join(w.to_bytes(2, "big") for w in words)
+    if device.mode == "exception":
+        return bytes((function | 0x80, 2))
+    if device.mode == "other function":
+        return bytes((7 - function, len(data))) + data
+    if device.mode == "other exception":
+        return bytes(((7 - function) | 0x80, 2))
+    size = len(data) - 2 if device.mode == "byte count too small" else len(data)
+    return bytes((function, size)) + data
+
+
+class TcpDevice(Device):
+    """Modbus TCP."""
+
+    modes = (
+        "silent", "short", "long", "byte count too small", "foreign unit", "wrong id", "no id",
+        "other function", "other exception", "junk", "junk first", "half", "no function", "hang up",
+    )  # fmt: skip
+
+    def reply(self, request: bytes) -> list[bytes]:
+        transaction, unit = request[:2], request[6]
+        pdu = b"" if self.mode == "no function" else _pdu(self, request[7:])
+        if self.mode == "wrong id":
+            transaction = (int.from_bytes(transaction, "big") - 1).to_bytes(2, "big")
+        if self.mode == "no id":
+            transaction = b"\0\0"
+        unit += self.mode == "foreign unit"
+        frame = transaction + b"\0\0" + (len(pdu) + 1).to_bytes(2, "big") + bytes((unit,)) + pdu
+        if self.mode == "junk":
+            return [b"\x99" * 9]
+        if self.mode == "junk first":
+            return [b"\x99" * 7 + frame]
+        if self.mode == "half":
+            return [frame[:-3]]
+        if self.mode == "in pieces":
+            return [frame[:3], frame[3:9], frame[9:]]
+        return [frame]
+
+
+class RtuDevice(Device):
+    """Modbus RTU."""
+
+    modes = (
+        "silent", "short", "long", "byte count too small", "foreign unit", "bad crc", "other function",
+        "other exception", "junk", "junk first", "half", "twice",
+    )  # fmt: skip
+
+    def reply(self, request: bytes) -> list[bytes]:
+        body = bytes((request[0] + (self.mode == "foreign unit"),)) + _pdu(self, request[1:-2])
+        frame = body + crc16(body)
+        if self.mode == "bad crc":
+            return [frame[:-1] + bytes((frame[-1] ^ 0x10,))]
+        if self.mode == "junk":
+            return [b"\x99" * 9]
+        if self.mode == "junk first":
+            return [b"\x01\x03\x04" + frame]
+        if self.mode == "half":
+            return [frame[:-3]]
+        if self.mode == "twice":
+            return [frame + frame]
+        if self.mode == "in pieces":
+            return [frame[:3], frame[3:9], frame[9:]]
+        return [frame]
+
+
+class TextDevice(Device):
+    """The blueprint's made-up protocol."""
+
+    modes = ("silent", "short", "long", "foreign unit", "wrong id", "junk", "hang up")
+
+    def reply(self, request: bytes) -> list[bytes]:
+        number, unit, _, address, count = request.split()
+        words = self.words(int(address), int(count))
+        if self.mode == "exception":
+            return [b"%s %s !2\n" % (number, unit)]
+        if self.mode == "junk":
+            return [b"\x99\x99 nonsense\n"]
+        words = words[:-1] if self.mode == "short" else [*words, 1] if self.mode == "long" else words
+        if self.mode == "wrong id":
+            number = b"%d" % (int(number) + 1)
+        if self.mode == "foreign unit":
+            unit = b"%d" % (int(unit) + 1)
+        line = b"%s %s %s\n" % (number, unit, b" ".join(b"%d" % w for w in words))
+        return [line[:4], line[4:]] if self.mode == "in pieces" else [line]
+
+
+@asynccontextmanager
+async def on_tcp(device: Device, request_size: int | None) -> AsyncIterator[Device]:
+    """The device behind a TCP port; requests of a fixed size, or lines."""
+
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        def send(data: bytes) -> None:
+            if not writer.is_closing():
+                writer.write(data)
+
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        try:
+            while True:
+                size = request_size
+                request = await (reader.readexactly(size) if size else reader.readuntil(b"\n"))
+                if device.mode == "hang up":
+                    device.number += 1
+                    break
+                device.receive(request, send)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    device.options = {"host": "127.0.0.1", "port": server.sockets[0].getsockname()[1]}
+    try:
+        yield device
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def on_pty(device: RtuDevice, baud: int = 115200) -> AsyncIterator[RtuDevice]:
+    """The device at the far end of a pseudo-terminal."""
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    os.set_blocking(master, False)
+    held = bytearray()
+
+    closed = False
+
+    def send(data: bytes) -> None:
+        if not closed:
+            os.write(master, data)
+
+    def ready() -> None:
+        with contextlib.suppress(BlockingIOError):
+            held.extend(os.read(master, 1024))
+        while len(held) >= 8:
+            request = bytes(held[:8])
+            del held[:8]
+            assert crc16(request[:-2]) == request[-2:]
+            device.receive(request, send)
+
+    loop = asyncio.get_running_loop()
+    loop.add_reader(master, ready)
+    device.options = {"port": os.ttyname(slave), "baud": baud}
+    try:
+        yield device
+    finally:
+        closed = True
+        loop.remove_reader(master)
+        os.close(master)
+        os.close(slave)
