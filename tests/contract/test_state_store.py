@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
+import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import count, pairwise
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,11 +25,31 @@ T0 = 1_790_000_000_000
 _LANES = count()
 
 
-@pytest.fixture
-def state(tmp_path: Path) -> Iterator[SqlState]:
-    store = open_state(tmp_path / "state.db", durable=False)
-    yield store
-    store.close()
+@contextmanager
+def postgres_database() -> Iterator[sa.URL]:
+    """A database of its own on the server that STEWARD_POSTGRES names (postgresql+psycopg://…)."""
+    server = os.environ.get("STEWARD_POSTGRES")
+    if not server:
+        pytest.skip("no PostgreSQL: name one in STEWARD_POSTGRES (postgresql+psycopg://…)")
+    name = f"steward_test_{uuid.uuid4().hex}"
+    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as con:
+        con.exec_driver_sql(f"create database {name}")
+    yield sa.make_url(server).set(database=name)
+    with engine.connect() as con:
+        con.exec_driver_sql(f"drop database {name}")
+    engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def state(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlState]:
+    with ExitStack() as opened:
+        if request.param == "sqlite":
+            store = open_state(tmp_path / "state.db", durable=False)
+        else:
+            store = SqlState(opened.enter_context(postgres_database()))
+        opened.callback(store.close)
+        yield store
 
 
 def event(n: int, estate: str = "lakeside", kind: str = "alarm.raised", **more: object) -> Event:

@@ -88,7 +88,9 @@ class Database:
 
     def _engine(self, begin: str, *, durable: bool, size: int) -> Engine:
         if not self.is_sqlite:
-            return sa.create_engine(self.url, pool_size=size, pool_pre_ping=True)
+            # A reader sees one moment, as it does on SQLite.
+            level = "REPEATABLE READ" if begin == "BEGIN" else "READ COMMITTED"
+            return sa.create_engine(self.url, pool_size=size, pool_pre_ping=True, isolation_level=level)
         engine = sa.create_engine(
             self.url, connect_args={"timeout": BUSY_S, "check_same_thread": False}, pool_size=size
         )
