@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from fastapi import Depends, Request
 from starlette.responses import Response
@@ -45,10 +45,13 @@ class Acting:
 def acting(kind: Literal["alarm", "order"], action: str) -> Callable[..., Awaitable[Acting]]:
     """A dependency: may this caller do this to the alarm or order of the path? 403 by role, 404 by scope."""
 
+    guard: Caller = Depends(need(action))
+
     async def check(
         id: str,  # noqa: A002 - the name in the path
         request: Request,
-        caller: Annotated[Caller, Depends(need(action))],
+        # Not inside Annotated: FastAPI resolves annotations in the module, where `action` is unknown.
+        caller: Caller = guard,
     ) -> Acting:
         record = await find(caller, kind, id)
         if kind == "order" and not owns(caller.actor, record):
