@@ -21,12 +21,13 @@ DEVICE_KINDS = ("device_silent", "device_exception", "device_short", "device_slo
 class Kind:
     """A fault kind.
 
-    models: plant models that it can hit (none: any device) · lag_s: longest time from the fault to its
-    first visible sign · rule: alarm that must follow; by plant model where it differs, "" where the default
-    rules have none · confirm_s: the rule's own delay · severity: when none is given.
+    models: plant models that it can hit (none: any device) · first_s, lag_s: earliest and latest time from
+    the fault to its sign · rule: alarm that must follow, by plant model where it differs, "" where the
+    default rules have none · confirm_s: the rule's own delay at most · severity: when none is given.
     """
 
     models: tuple[str, ...]
+    first_s: float
     lag_s: float
     rule: str | Mapping[str, str]
     confirm_s: float
@@ -40,49 +41,53 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "power_cut": Kind(("power",), 1, "power.outage", 5, 2, text("市电停电", "Grid power lost")),
-    "genset_fail": Kind(("generator",), 50, "generator.fail_to_start", 30, 1,
+    "power_cut": Kind(("power",), 0, 1, "power.outage", 5, 2, text("市电停电", "Grid power lost")),
+    "genset_fail": Kind(("generator",), 0, 1, "generator.fail_to_start", 35, 1,
                         text("发电机启动失败", "Generator does not start")),
-    "trap_passenger": Kind(("lift",), 15, "lift.entrapment", 60, 1,
+    "trap_passenger": Kind(("lift",), 0, 15, "lift.entrapment", 60, 1,
                            text("电梯困人", "Passenger trapped between floors")),
-    "lift_fault": Kind(("lift",), 45, "lift.fault", 10, 2, text("电梯故障停梯", "Lift stopped by a fault")),
-    "pump_stall": Kind(("water",), 12, "water.out_p_low", 60, 2,
+    "lift_fault": Kind(("lift",), 0, 45, "lift.fault", 10, 2,
+                       text("电梯故障停梯", "Lift stopped by a fault")),
+    "pump_stall": Kind(("water",), 0, 12, "water.out_p_low", 60, 2,
                        text("水泵空转无压", "Pumps run without head"), 0.8),
-    "pump_trip": Kind(("water",), 1, "water.pump_fault", 10, 3, text("水泵跳闸", "Duty pump trips"), 0.5),
-    "low_pressure": Kind(("water",), 12, "water.out_p_low", 60, 2,
+    "pump_trip": Kind(("water",), 0, 1, "water.pump_fault", 10, 3, text("水泵跳闸", "Duty pump trips"), 0.5),
+    "low_pressure": Kind(("water",), 0, 12, "water.out_p_low", 60, 2,
                          text("出水压力低", "Outlet valve half closed")),
-    "burst": Kind(("water",), 12, "water.out_p_low", 60, 2, text("爆管", "Pipe burst")),
-    "pressure_leak": Kind(("water", "fire"), 300, {"water": "water.out_p_slope"}, 1800, 3,
+    "burst": Kind(("water",), 0, 12, "water.out_p_low", 60, 2, text("爆管", "Pipe burst")),
+    "pressure_leak": Kind(("water", "fire"), 10, 400,
+                          {"water": "water.out_p_slope", "fire": "fire.main_p_slope"}, 900, 3,
                           text("管网缓慢泄漏", "Slow pressure leak")),
-    "tank_low": Kind(("water",), 30, {}, 60, 2, text("市政断水、水箱下降", "No inflow, tank falls")),
-    "water_quality": Kind(("water",), 60, "water.turbidity", 600, 2, text("水质超标", "Turbid water")),
-    "sump_high": Kind(("sump",), 60, "drain.level_high", 60, 2, text("集水坑高液位", "Sump level high")),
-    "sump_pumps_fail": Kind(("sump",), 2, "drain.both_pumps_fault", 10, 2,
+    "tank_low": Kind(("water",), 0, 30, "water.in_p_low", 60, 3,
+                     text("市政断水、水箱下降", "No municipal inflow, tank falls")),
+    "water_quality": Kind(("water",), 5, 60, "water.turbidity", 600, 2, text("水质超标", "Turbid water")),
+    "sump_high": Kind(("sump",), 3, 40, "drain.level_high", 60, 2, text("集水坑高液位", "Sump level high")),
+    "sump_pumps_fail": Kind(("sump",), 0, 2, "drain.both_pumps_fault", 10, 2,
                             text("双泵故障", "Both sump pumps tripped")),
-    "rain": Kind(("sump", "manhole"), 1800, {"sump": "drain.level_high"}, 60, 2,
+    "rain": Kind(("sump", "manhole"), 30, 1800, {"sump": "drain.level_high"}, 60, 2,
                  text("暴雨", "Cloudburst over the estate")),
-    "manhole_open": Kind(("manhole",), 2, "manhole.tilt", 5, 1, text("井盖移位", "Manhole cover moved")),
-    "manhole_gas": Kind(("manhole",), 15, "manhole.ch4", 5, 1, text("井内可燃气体", "Gas in a manhole")),
-    "fire_alarm": Kind(("fire",), 1, "fire.alarm", 1, 1, text("火警", "Fire alarm"), 0.3),
-    "fire_pump_manual": Kind(("fire",), 1, "fire.pump_not_auto", 600, 2,
+    "manhole_open": Kind(("manhole",), 0, 2, "manhole.tilt", 5, 1, text("井盖移位", "Manhole cover moved")),
+    "manhole_gas": Kind(("manhole",), 2, 15, "manhole.ch4", 5, 1, text("井内可燃气体", "Gas in a manhole")),
+    "fire_alarm": Kind(("fire",), 0, 1, "fire.alarm", 1, 1, text("火警", "Fire alarm"), 0.3),
+    "fire_pump_manual": Kind(("fire",), 0, 1, "fire.pump_not_auto", 600, 2,
                              text("消防泵手动", "Fire pumps not in automatic")),
-    "hydrant_low": Kind(("fire",), 20, "fire.hydrant_low", 60, 2,
+    "hydrant_low": Kind(("fire",), 1, 20, "fire.hydrant_low", 60, 2,
                         text("消火栓压力低", "Hydrant pressure low")),
-    "leak_current": Kind(("power", "fire"), 6, {"power": "power.leak"}, 60, 2,
+    "leak_current": Kind(("power", "fire"), 0, 6, {"power": "power.leak", "fire": "fire.leak"}, 60, 2,
                          text("剩余电流", "Residual current")),
-    "transformer_hot": Kind(("power",), 60, "power.transformer_hot", 30, 3,
+    "transformer_hot": Kind(("power",), 10, 60, "power.transformer_hot", 30, 3,
                             text("变压器超温", "Transformer overheats")),
-    "light_out": Kind(("lighting",), 2, "lighting.off_when_on", 60, 4, text("照明回路断", "Lamps stay dark")),
-    "septic_gas": Kind(("septic",), 25, "septic.ch4", 30, 1, text("化粪池沼气", "Gas in the septic tank")),
-    "call_button": Kind(("call",), 1, "call.active", 1, 1, text("紧急呼叫", "Emergency call")),
-    "meter_stuck": Kind(("energy_meter", "water_meter"), 1, "meter.stuck", 900, 4,
+    "light_out": Kind(("lighting",), 0, 2, "lighting.off_when_on", 60, 4,
+                      text("照明回路断", "Lamps stay dark")),
+    "septic_gas": Kind(("septic",), 3, 25, "septic.ch4", 30, 1, text("化粪池沼气", "Gas in the septic tank")),
+    "call_button": Kind(("call",), 0, 1, "call.active", 1, 1, text("紧急呼叫", "Emergency call")),
+    "meter_stuck": Kind(("energy_meter", "water_meter"), 0, 1, "meter.stuck", 900, 4,
                         text("表计停走", "Meter stands still")),
-    "device_silent": Kind((), 1, "{class}.no_data", 60, 3, text("设备无应答", "Device does not answer")),
-    "device_exception": Kind((), 1, "{class}.no_data", 60, 3,
+    "device_silent": Kind((), 0, 1, "{class}.no_data", 60, 3, text("设备无应答", "Device does not answer")),
+    "device_exception": Kind((), 0, 1, "{class}.no_data", 60, 3,
                              text("设备返回异常", "Device answers exceptions")),
-    "device_short": Kind((), 1, "{class}.no_data", 60, 3,
+    "device_short": Kind((), 0, 1, "{class}.no_data", 60, 3,
                          text("设备应答残缺", "Device answers are cut short")),
-    "device_slow": Kind((), 1, "", 60, 4, text("设备应答慢", "Device answers late"), 0.2),
+    "device_slow": Kind((), 0, 1, "", 60, 4, text("设备应答慢", "Device answers late"), 0.2),
 }  # fmt: skip
 """Every fault that can be set. `{class}` is the asset's class."""
 
@@ -99,7 +104,11 @@ class Expect:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """One label, a line of truth.jsonl. Times are site time in ms."""
+    """One label, a line of truth.jsonl. Times are site time in ms.
+
+    An alarm of the expected rule belongs to the label when it comes from `detectable_from` to `expect.by`;
+    earlier it is a false one.
+    """
 
     t: Ms
     asset: str
@@ -232,19 +241,21 @@ class Faults:
 
     def _write(self, kind: str, asset: str, severity: float) -> Truth:
         spec, now = KINDS[kind], self.plant.now
-        seen = now + round(spec.lag_s * 1000)
-        label = Truth(now, asset, kind, severity, seen, self._expect(spec, asset, seen))
+        label = Truth(
+            now, asset, kind, severity, now + round(spec.first_s * 1000), self._expect(spec, asset, now)
+        )
         self.truth.append(label)
         return label
 
-    def _expect(self, spec: Kind, target: str, seen: Ms) -> Expect | None:
+    def _expect(self, spec: Kind, target: str, now: Ms) -> Expect | None:
         plan = self._plan(target)
         rule = spec.rule_for(plan.model if plan else "sump")
         if not rule:
             return None
         if plan:
             rule = rule.replace("{class}", plan.kind)
-        return Expect(rule, seen + round((spec.confirm_s + ALLOWANCE_S) * 1000), target, spec.priority)
+        by = now + round((spec.lag_s + spec.confirm_s + ALLOWANCE_S) * 1000)
+        return Expect(rule, by, target, spec.priority)
 
     def _plan(self, target: str) -> AssetPlan | None:
         return next((a for a in self.layout.assets if a.id == target), None)

@@ -5,15 +5,19 @@ from __future__ import annotations
 from simulators.plant.base import Surroundings, Unit
 
 STOP_M, START_M, BOTH_M, HI_M, HIHI_M, DEPTH_M = 0.40, 1.00, 1.20, 1.40, 1.70, 2.00
-PIT_M2 = 2.0
-PUMP_M3H = 15.0
+PIT_M2 = 1.5
+PUMP_M3H = 40.0
 SEEP_M3H = 1.3
-RAIN_M3H = 60.0
-SURGE_M3H = 330.0
+RAIN_M3H = 140.0
+SURGE_M3H = 420.0
 
 
 class Sump(Unit):
-    """Faults: sump_high (inflow beyond both pumps), sump_pumps_fail (both tripped, and inflow goes on)."""
+    """A pit of 2 m with floats at 1.4 and 1.7 m.
+
+    Faults: sump_high (inflow beyond both pumps, up to 1.45 m + 0.45 m × severity), sump_pumps_fail (both
+    tripped, and inflow goes on).
+    """
 
     def __init__(self, asset: str, seed: int) -> None:
         super().__init__(asset, seed)
@@ -24,8 +28,11 @@ class Sump(Unit):
 
     def step(self, around: Surroundings) -> None:
         """Inflow, pumping, float switches."""
-        broken = self.fault("sump_pumps_fail")
-        inflow = SEEP_M3H + RAIN_M3H * around.rain + SURGE_M3H * self.fault("sump_high") + 120.0 * broken
+        broken, surge = self.fault("sump_pumps_fail"), self.fault("sump_high")
+        top = DEPTH_M if not surge or broken else 1.45 + 0.45 * surge
+        inflow = SEEP_M3H + RAIN_M3H * around.rain + 120.0 * broken
+        if surge and self.level < top:
+            inflow += SURGE_M3H
         able = around.essential and not broken
         wanted = self._wanted() if able else ()
         for n in (1, 2):
@@ -35,6 +42,8 @@ class Sump(Unit):
                 self.lead = 3 - self.lead
             self.on[n] = n in wanted
         out = PUMP_M3H * sum(self.on.values())
+        if surge and self.level >= top:
+            out = inflow  # what comes beyond this height runs off elsewhere
         self.level = min(DEPTH_M, max(0.1, self.level + (inflow - out) / PIT_M2 / 3600 * around.dt))
 
     def _wanted(self) -> tuple[int, ...]:

@@ -53,7 +53,7 @@ class Fire(Unit):
             self.jockey, self.jockey_starts = True, self.jockey_starts + 1
         elif self.main_p > JOCKEY_STOP or not around.essential:
             self.jockey = False
-        leak = NATURAL_LEAK + self.fault("pressure_leak") * 0.04 / 60
+        leak = NATURAL_LEAK + self.fault("pressure_leak") * 0.011 / 60
         self.main_p = max(0.0, self.main_p - leak * dt + (0.008 * dt if self.jockey else 0.0))
         if self.pumping:
             self.main_p = toward(self.main_p, 0.82, 5.0, dt)

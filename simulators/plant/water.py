@@ -78,7 +78,7 @@ class Water(Unit):
 
     def _tank(self, dt: float) -> None:
         dry = self.fault("tank_low")
-        self.in_p = toward(self.in_p, 0.02 if dry else 0.26, 5.0, dt)
+        self.in_p = toward(self.in_p, 0.005 if dry else 0.26, 5.0, dt)
         if self.tank <= FILL_ON:
             self.filling = True
         elif self.tank >= FILL_OFF:

@@ -183,7 +183,7 @@ def test_a_power_cut_is_bridged_by_the_generator_within_30_s() -> None:
     seen = power_cut(simulation(), 60)
     assert max(seen[1]["pw-1"][f"pw.u{p}"] for p in "abc") < 50
     assert seen[2]["ws-1"]["ws.power"] == 0
-    assert [s for s in seen if seen[s]["gen-1"]["gen.state"] == 3][0] <= 30
+    assert next(s for s in seen if seen[s]["gen-1"]["gen.state"] == 3) <= 30
     assert seen[30]["pw-1"]["ats.pos"] == 2
     assert seen[30]["gen-1"]["gen.rpm"] > 1400
     assert seen[60]["ws-1"]["ws.power"] == 1

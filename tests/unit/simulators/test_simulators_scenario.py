@@ -60,7 +60,8 @@ def test_the_demonstration_begins_with_something_to_see_and_puts_everything_righ
     assert min(x.detectable_from for x in sim.truth) <= START + 5_000
     rules = {x.expect.rule for x in sim.truth if x.expect}
     assert rules >= {
-        "water.pump_fault", "water.out_p_low", "lift.entrapment", "manhole.tilt", "fire.alarm", "drain.level_high",
+        "water.pump_fault", "water.out_p_low", "lift.entrapment", "manhole.tilt", "fire.alarm",
+        "drain.level_high",
     }  # fmt: skip
     assert sim.faults.active == {}, "everything is repaired at the end"
 
