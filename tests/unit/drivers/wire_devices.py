@@ -175,7 +175,7 @@ async def on_tcp(device: Device, request_size: int | None) -> AsyncIterator[Devi
                     device.number += 1
                     break
                 device.receive(request, send)
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
             pass
         finally:
             writer.close()
