@@ -280,7 +280,7 @@ class JetStreamBus:
             password=self._password,
             name=f"steward-{self._name}",
             connect_timeout=5,
-            reconnect_time_wait=0.5,
+            reconnect_time_wait=1,
             max_reconnect_attempts=-1,
             error_cb=self._on_error,
             disconnected_cb=self._on_loss,

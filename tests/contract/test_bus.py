@@ -323,11 +323,12 @@ async def test_without_a_broker_opening_is_retryable(kind: str) -> None:
     clock, port = SystemClock(), choose_port("127.0.0.1")
     address, dead = MqttAddress("127.0.0.1", port), MemoryBroker()
     dead.cut()
-    bus: Bus = {
+    buses: dict[str, Bus] = {
         "memory": MemoryBus(dead),
         "jetstream": JetStreamBus(f"nats://127.0.0.1:{port}", "core", "x", address, clock),
         "mqtt": MqttBus(address, clock),
-    }[kind]
+    }
+    bus = buses[kind]
 
     async with asyncio.timeout(5):
         with pytest.raises(Retryable):
