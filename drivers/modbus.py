@@ -154,8 +154,11 @@ class _ModbusDriver:
         except Garbled as e:
             self._fail(e)
             return b""
-        self._pdu = pdu or b""
-        return data if pdu else b""
+        if pdu is None:
+            return b""
+        # Whatever comes from now on is not asked for, even before the reader has woken up.
+        self._pdu, self._asked = pdu, None
+        return data
 
     def _note_arrival(self) -> None:
         """Bytes have come in."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
 
@@ -158,3 +159,23 @@ async def test_the_library_writes_no_line_for_each_refused_frame(caplog: pytest.
                 await driver.read(Block(1, "holding", 0, 2), 0.05)
         await driver.close()
     assert [r for r in caplog.records if r.name.startswith("pymodbus")] == []
+
+
+async def test_a_late_frame_right_behind_the_answer_does_not_take_it_away() -> None:
+    """Both arrive before the reader wakes up."""
+    async with on_tcp(TcpDevice(), 12) as device:
+        device.mode = "silent"
+        driver = TcpDriver(TcpOptions.model_validate(device.options), SystemClock())
+        await driver.open()
+        client = driver._client
+        assert client is not None
+        reading = asyncio.create_task(driver.read(Block(1, "holding", 0, 2), 5))
+        while not device.requests:
+            await asyncio.sleep(0)
+        ours = device.requests[0][1][:2]
+        client.ctx.data_received(ours + bytes.fromhex("00 00 00 07 01 03 04 00 0B 00 0C"))
+        client.ctx.data_received(b"\x77\x77" + bytes.fromhex("00 00 00 07 01 03 04 DE AD DE AD"))
+        assert (await reading).words.tolist() == [11, 12]
+        device.mode = "ok"
+        assert (await driver.read(Block(1, "holding", 0, 2), 5)).words.tolist() == [2, 1]
+        await driver.close()

@@ -188,3 +188,12 @@ def test_examples_in_docstrings(module: object) -> None:
     result = doctest.testmod(module)  # type: ignore[arg-type]  # modules
     assert result.attempted > 0
     assert result.failed == 0
+
+
+def test_the_example_of_the_guide_loads_and_its_cases_come_out(tmp_path: Path) -> None:
+    guide = Path(__file__).parents[3] / "docs" / "how-to" / "add-a-device.md"
+    example = guide.read_text(encoding="utf-8").split("```yaml\n")[1].split("```")[0]
+    (tmp_path / "acme_flow_2.yaml").write_text(example, encoding="utf-8")
+    description = describe(load_profile("acme_flow_2.yaml", tmp_path))
+    assert description.ok
+    assert {row.tag for row in description.cases} == {row.tag for row in description.points}
