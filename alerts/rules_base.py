@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Any, Literal
 
 from gateway.model import SYSTEMS, AssetClass, Text
@@ -125,7 +126,7 @@ class Rule:
         changes = self.at.get(asset)
         return _variant(self, asset, changes) if changes else self
 
-    @property
+    @cached_property
     def meaning(self) -> str:
         """12 hex digits over everything that decides when the condition is true.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -81,6 +81,7 @@ class Engine:
         for row in bind(self.rules, list(self.points.values())):
             rows[block_of(row.rule)].append(row)
         self.blocks = {name: BLOCKS[name](rows[name], self._index) for name in BLOCKS}
+        self._keys: dict[str, list[list[str]]] = {}
         self._row_blocks = [b for name, b in self.blocks.items() if name != "bad" and len(b)]
 
     def _start(self, t: Ms) -> None:
@@ -204,11 +205,21 @@ class Engine:
         assets = {p.asset for s, p in self.points.items() if s in wanted}
         other = Engine(self.rules, [p for p in self.points.values() if p.asset in assets])
         other._load(self._state())
+        other.counts.clear()
         return other
 
     def adopt(self, other: Engine) -> None:
-        """Take over the state of every row and series that `other` has."""
-        self._load(other._state())
+        """Go on from the end state of a fork.
+
+        A row that has been fed something newer here than there keeps its own state. Counts add up.
+        """
+        self.counts += other.counts
+        newest = {s: int(other._newest[other._index.find(np.asarray([s]))[0]]) for s in other.points}
+        here = {
+            s: int(self._newest[self._index.find(np.asarray([s]))[0]]) for s in newest if s in self.points
+        }
+        behind = {s for s, t in here.items() if t <= newest[s]}
+        self._load(other._state(), behind)
 
     def active(self) -> list[Finding]:
         """All conditions that hold now, each as a finding at its onset; to reconcile after a restart."""
@@ -238,6 +249,7 @@ class Engine:
             raise ValueError("these bytes are no snapshot of a rule engine") from e
         if header["schema"] != SCHEMA:
             raise ValueError(f"the snapshot has schema {header['schema']}, this version reads {SCHEMA}")
+        self.counts = Counter(header["counts"])
         return self._load((header, arrays))
 
     @property
@@ -250,7 +262,7 @@ class Engine:
             "schema": SCHEMA,
             "rules": self.rules_hash,
             "counts": dict(self.counts),
-            "rows": {n: [self._key(r) for r in b.rows] for n, b in self.blocks.items()},
+            "rows": {name: self._keys_of(name) for name in self.blocks},
         }
         arrays: dict[str, Any_] = {
             "series": self._index.series,
@@ -262,29 +274,41 @@ class Engine:
             arrays |= {f"{name}.{column}": values for column, values in block.columns().items()}
         return header, {name: values.copy() for name, values in arrays.items()}
 
-    def _key(self, row: Row) -> list[str]:
-        return [*row.key, row.rule.meaning, row.asset, row.estate]
+    def _keys_of(self, name: str) -> list[list[str]]:
+        """(rule, point, meaning, asset, estate) of each row of a block."""
+        if name not in self._keys:
+            rows = self.blocks[name].rows
+            self._keys[name] = [[*r.key, r.rule.meaning, r.asset, r.estate] for r in rows]
+        return self._keys[name]
 
-    def _load(self, state: tuple[Mapping[str, Any], Mapping[str, Any_]]) -> list[Finding]:
+    def _load(
+        self, state: tuple[Mapping[str, Any], Mapping[str, Any_]], only: Collection[int] | None = None
+    ) -> list[Finding]:
+        """Take over rows and series; with `only`, those whose inputs are all among these series."""
         header, arrays = state
-        self.counts = Counter(header["counts"])
-        at = self._index.find(arrays["series"])
-        have = at >= 0
+        series = arrays["series"]
+        have = self._index.find(series) >= 0
+        if only is not None:
+            have &= np.isin(series, list(only))
+        at = self._index.find(series[have])
         for name, mine in (("newest", self._newest), ("bad", self._bad), ("value", self._value)):
-            mine[at[have]] = arrays[name][have]
+            mine[at] = arrays[name][have]
         ended: list[Finding] = []
         for name, block in self.blocks.items():
-            columns = {c: arrays[f"{name}.{c}"] for c in block.STATE}
             old = {tuple(key[:3]): k for k, key in enumerate(header["rows"][name])}
             pairs = [
-                (old.pop(k), n)
-                for n, k in enumerate(map(tuple, (self._key(r)[:3] for r in block.rows)))
-                if k in old
+                (old.pop(key), n)
+                for n, (key, row) in enumerate(zip(self._wanted(name), block.rows, strict=True))
+                if key in old and (only is None or set(row.inputs) <= set(only))
             ]
             source, target = (np.asarray([p[i] for p in pairs], np.int64) for i in (0, 1))
+            columns = {c: arrays[f"{name}.{c}"] for c in block.STATE}
             block.carry(columns, source, target)
             ended += _ended(header["rows"][name], list(old.values()), columns)
         return in_order(ended)
+
+    def _wanted(self, name: str) -> list[tuple[str, ...]]:
+        return [tuple(key[:3]) for key in self._keys_of(name)]
 
 
 def _ended(keys: Sequence[Sequence[str]], rows: Sequence[int], columns: Mapping[str, Any_]) -> list[Finding]:
