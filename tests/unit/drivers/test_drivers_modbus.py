@@ -170,8 +170,7 @@ async def test_a_late_frame_right_behind_the_answer_does_not_take_it_away() -> N
         client = driver._client
         assert client is not None
         reading = asyncio.create_task(driver.read(Block(1, "holding", 0, 2), 5))
-        while not device.requests:
-            await asyncio.sleep(0)
+        await device.asked.wait()
         ours = device.requests[0][1][:2]
         client.ctx.data_received(ours + bytes.fromhex("00 00 00 07 01 03 04 00 0B 00 0C"))
         client.ctx.data_received(b"\x77\x77" + bytes.fromhex("00 00 00 07 01 03 04 DE AD DE AD"))

@@ -31,6 +31,7 @@ class Device:
         self.delay_s = 0.0
         self.requests: list[tuple[float, bytes]] = []
         self.options: dict[str, Any] = {}
+        self.asked = asyncio.Event()
 
     def words(self, address: int, count: int) -> list[int]:
         """What the request with the present number is told."""
@@ -39,6 +40,7 @@ class Device:
     def receive(self, request: bytes, send: Reply) -> None:
         """Answer one request."""
         self.number += 1
+        self.asked.set()
         loop = asyncio.get_running_loop()
         self.requests.append((loop.time(), request))
         if self.mode == "silent":
