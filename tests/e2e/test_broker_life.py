@@ -56,6 +56,12 @@ async def send(address: MqttAddress, topic: str, payload: bytes) -> None:
         await client.publish(topic, payload, qos=1)
 
 
+async def granted_qos(client: aiomqtt.Client, *topics: str) -> list[int]:
+    """What SUBACK says of each topic; 0x80 is a refusal."""
+    codes = [code for topic in topics for code in await client.subscribe(topic, qos=1)]
+    return [code if isinstance(code, int) else code.value for code in codes]
+
+
 async def test_the_first_start_makes_a_stream_that_keeps_what_nobody_waits_for(
     broker: EmbeddedBroker, tmp_path: Path
 ) -> None:
@@ -100,23 +106,9 @@ async def test_an_edge_cannot_publish_as_another_nor_listen_to_it(
         await edge.publish("steward/v1/green-court/core/cmd", b"forged", qos=1)
         await edge.publish("$MQTT/msgs/steward/v1/green-court/gw-2/data", b"forged", qos=1)
         await edge.publish(f"{OWN}/data", b"mine", qos=1)
-        refused = [
-            int(code if isinstance(code, int) else code.value)
-            for topic in (
-                "#",
-                "steward/v1/#",
-                "steward/v1/+/+/cmd",
-                "steward/v1/green-court/gw-2/cmd",
-                f"{OWN}/data",
-                "$SYS/#",
-            )
-            for code in await edge.subscribe(topic, qos=1)
-        ]
-        granted = [
-            int(code if isinstance(code, int) else code.value)
-            for topic in (f"{OWN}/ack", f"{OWN}/cmd")
-            for code in await edge.subscribe(topic, qos=1)
-        ]
+        foreign_topics = ("#", "steward/v1/#", "steward/v1/+/+/cmd", "steward/v1/green-court/gw-2/cmd")
+        refused = await granted_qos(edge, *foreign_topics, f"{OWN}/data", "$SYS/#")
+        granted = await granted_qos(edge, f"{OWN}/ack", f"{OWN}/cmd")
 
     got = await bus.fetch("data", 10, 1.0)
     nothing = await bus.fetch("data", 10, 0.3)

@@ -22,7 +22,7 @@ from gateway.adapters.broker_files import (
     write_confs,
 )
 from gateway.adapters.broker_lanes import LANES, lane_of, matches
-from gateway.adapters.jetstream_bus import subject_of, topic_of
+from gateway.adapters.broker_pull import subject_of, topic_of
 from gateway.adapters.mqtt_side import MqttAddress
 from gateway.errors import BadInput, NotFound
 
