@@ -97,13 +97,10 @@ class Wall:
         return None
 
     def _note(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
-        route = getattr(scope.get("route"), "path", "")
-        # Mounted files and wrong addresses have no pattern: one name for each kind keeps the series few.
-        route = route or ("/static" if scope["path"].startswith("/static/") else "(none)")
         method = (
             scope["method"] if scope["method"] in {*SAFE, "POST", "PUT", "DELETE", "PATCH"} else "(other)"
         )
-        self._counters.request(method, route, status, seconds)
+        self._counters.request(method, _handler(scope), status, seconds)
         client = (scope.get("client") or ("-",))[0]
         level = logging.WARNING if status >= 500 else logging.INFO if method not in SAFE else logging.DEBUG
         # The path alone: a query or a header may hold what nobody else should read.
@@ -111,6 +108,16 @@ class Wall:
             level, "request=%s method=%s path=%r status=%d ms=%.1f client=%s",
             request_id, method, scope["path"][:200], status, seconds * 1000, client,
         )  # fmt: skip
+
+
+def _handler(scope: Scope) -> str:
+    """`alarms.ack`: the name of the function that answered. Ids and guessed addresses make no new names."""
+    endpoint = scope.get("endpoint")
+    if endpoint is None:
+        return "(none)"
+    if not hasattr(endpoint, "__name__"):
+        return "(files)"
+    return f"{endpoint.__module__.rpartition('.')[2]}.{endpoint.__name__}"
 
 
 class _Limited:

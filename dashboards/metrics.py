@@ -11,35 +11,34 @@ _LABEL = re.compile(r'([\\"\n])')
 
 
 class Counters:
-    """Requests by route and status, and their time. One event loop writes; no locks."""
+    """Requests by handler and status, and their time. One event loop writes; no locks."""
 
     def __init__(self) -> None:
         self.requests: Counter[tuple[str, str, int]] = Counter()
         self.seconds: Counter[str] = Counter()
 
-    def request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count one. `route` is the pattern, not the address: ids must not make new series."""
-        self.requests[(method, route, status)] += 1
-        self.seconds[route] += seconds  # type: ignore[assignment] # a Counter adds floats just as well
+    def request(self, method: str, handler: str, status: int, seconds: float) -> None:
+        """Count one. `handler` is one of few names, not the address: ids must not make new series."""
+        self.requests[(method, handler, status)] += 1
+        self.seconds[handler] += seconds  # type: ignore[assignment] # a Counter adds floats just as well
 
 
 def exposition(counters: Counters, gauges: Mapping[str, float], health: Mapping[str, Any]) -> str:
     """The text that Prometheus reads (format 0.0.4)."""
     lines = [
-        "# HELP steward_http_requests_total Requests by route and status.",
+        "# HELP steward_http_requests_total Requests by handler and status.",
         "# TYPE steward_http_requests_total counter",
     ]
-    for (method, route, status), n in sorted(counters.requests.items()):
+    for (method, handler, status), n in sorted(counters.requests.items()):
         lines.append(
-            f'steward_http_requests_total{{method="{method}",route="{_esc(route)}",status="{status}"}} {n}'
+            f'steward_http_requests_total{{method="{method}",handler="{handler}",status="{status}"}} {n}'
         )
     lines += [
         "# HELP steward_http_seconds_total Time spent on requests.",
         "# TYPE steward_http_seconds_total counter",
     ]
     lines += [
-        f'steward_http_seconds_total{{route="{_esc(r)}"}} {s:.6f}'
-        for r, s in sorted(counters.seconds.items())
+        f'steward_http_seconds_total{{handler="{h}"}} {s:.6f}' for h, s in sorted(counters.seconds.items())
     ]
     for name, value in gauges.items():
         kind = "counter" if name.endswith("_total") else "gauge"

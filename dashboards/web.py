@@ -112,7 +112,7 @@ class Web:
     def page(self, request: Request, name: str, *, status: int = 200, **context: object) -> HTMLResponse:
         """A page from a template, never cached unless the caller changes the header."""
         lang = language(request)
-        html = self.render(name, lang, path=request.url.path, **context)
+        html = self.render(name, lang, path=request.url.path, status=status, **context)
         headers = {
             "Cache-Control": "no-store",
             "Content-Language": i18n.TAGS[lang],

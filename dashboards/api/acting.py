@@ -44,7 +44,6 @@ class Acting:
 
 def acting(kind: Literal["alarm", "order"], action: str) -> Callable[..., Awaitable[Acting]]:
     """A dependency: may this caller do this to the alarm or order of the path? 403 by role, 404 by scope."""
-
     guard: Caller = Depends(need(action))
 
     async def check(

@@ -96,12 +96,12 @@ class WebDesk:
             return self.done[command.id]
         if self.fails is not None:
             raise self.fails
-        self.commands.append(command)
         kind = command.kind.partition(".")[0]
         estate, result = "", dict(command.data)
         if kind in ("alarm", "order"):
             result = self._change(kind, command)
             estate = result["estate"]
+        self.commands.append(command)
         event = Event(
             f"e{len(self.commands)}", estate or "garden", command.done_at, command.kind, command.subject,
             command.actor.id, result.get("asset", ""), dict(command.data),
@@ -135,9 +135,7 @@ class WebDesk:
 
     def series_id(self, point: str, scope: Scope) -> int:
         estate, system = ASSETS.get(point.partition("/")[0], ("", ""))
-        if point not in self._series or not scope.allows(
-            firm=FIRM_OF[estate], estate=estate, system=system
-        ):
+        if point not in self._series or not scope.allows(firm=FIRM_OF[estate], estate=estate, system=system):
             raise NotFound(point)
         return self._series[point]
 
@@ -150,7 +148,8 @@ def alarm(id_: str, asset: str, **more: Any) -> dict[str, Any]:
     base = {
         "id": id_, "asset": asset, "estate": estate, "system": system, "state": "UNACK", "active": True,
         "priority": 1, "version": 1, "name": text("trouble"), "acked_by": None, "acked_at": None,
-        "drill": False, "commissioning": False, "assignee": "olga", "notes": [{"t": 1, "by": "olga", "text": "x"}],
+        "drill": False, "commissioning": False, "assignee": "olga",
+        "notes": [{"t": 1, "by": "olga", "text": "x"}],
     }  # fmt: skip
     return base | more
 
@@ -159,8 +158,10 @@ def order(id_: str, asset: str, party: str, **more: Any) -> dict[str, Any]:
     estate, system = ASSETS[asset]
     base = {
         "id": id_, "asset": asset, "estate": estate, "system": system, "state": "DISPATCHED", "party": party,
-        "party_name": text(party), "title": text("repair"), "priority": 1, "version": 1, "event": "lift_stopped",
+        "party_name": text(party), "title": text("repair"), "priority": 1, "version": 1,
+        "event": "lift_stopped",
         "stamps": {"NEW": 1000}, "by": {}, "assignee": None, "backup": None, "drill": False,
-        "clocks": {"restore": {"due": 99_000}}, "notes": [{"t": 1, "by": "olga", "text": "Mr Secret, flat 7"}],
+        "clocks": {"restore": {"due": 99_000}},
+        "notes": [{"t": 1, "by": "olga", "text": "Mr Secret, flat 7"}],
     }  # fmt: skip
     return base | more

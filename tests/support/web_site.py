@@ -15,7 +15,7 @@ from dashboards.web import WebOptions
 from gateway.adapters.clock import ManualClock
 from tests.support.web_desk import WebDesk
 
-PASSWORD = "correct-horse"  # noqa: S105 - of people who exist only here
+PASSWORD = "correct-horse"
 HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 HASH = Passwords(HASHER).hash(PASSWORD)
 

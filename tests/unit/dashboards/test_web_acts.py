@@ -57,7 +57,12 @@ async def test_the_same_key_is_done_once(site: Site) -> None:
 async def test_a_key_belongs_to_a_person_an_act_and_a_thing(site: Site) -> None:
     operator, manager = await site.login("operator"), await site.login("manager")
     headers = {"Idempotency-Key": "phone-0001"}
-    for client, path in ((operator, "a1/ack"), (operator, "a9/ack"), (operator, "a1/unshelve"), (manager, "a1/ack")):
+    for client, path in (
+        (operator, "a1/ack"),
+        (operator, "a9/ack"),
+        (operator, "a1/unshelve"),
+        (manager, "a1/ack"),
+    ):
         assert (await client.post(f"/api/v1/alarms/{path}", json={}, headers=headers)).status_code == 200
     ids = [c.id for c in site.desk.commands if c.kind.startswith("alarm.")]
     assert len(set(ids)) == 4
@@ -66,7 +71,13 @@ async def test_a_key_belongs_to_a_person_an_act_and_a_thing(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    "headers", [{"If-Match": "seven"}, {"If-Match": '"-1"'}, {"Idempotency-Key": "x"}, {"Idempotency-Key": "a b c d e f"}]
+    "headers",
+    [
+        {"If-Match": "seven"},
+        {"If-Match": '"-1"'},
+        {"Idempotency-Key": "x"},
+        {"Idempotency-Key": "a b c d e f"},
+    ],
 )
 async def test_odd_headers_are_refused(site: Site, headers: dict[str, str]) -> None:
     client = await site.login("operator")
@@ -121,7 +132,9 @@ def test_a_time_that_cannot_be_is_refused(done: int, sent: int | None) -> None:
         ("orders/o1/reassign", {"to": "No Such"}, "to"),
     ],
 )
-async def test_a_wrong_body_names_its_field(site: Site, path: str, body: dict[str, object], field: str) -> None:
+async def test_a_wrong_body_names_its_field(
+    site: Site, path: str, body: dict[str, object], field: str
+) -> None:
     client = await site.login("operator")
     answer = await client.post(f"/api/v1/{path}", json=body)
     assert answer.status_code == 422
@@ -177,9 +190,13 @@ async def test_problems_speak_the_readers_language(site: Site) -> None:
 
 async def test_an_act_shows_in_the_next_snapshot_at_once(site: Site) -> None:
     client = await site.login("operator")
-    assert {a["id"]: a["state"] for a in (await client.get("/api/v1/snapshot")).json()["alarms"]}["a1"] == "UNACK"
+    assert {a["id"]: a["state"] for a in (await client.get("/api/v1/snapshot")).json()["alarms"]}[
+        "a1"
+    ] == "UNACK"
     await client.post("/api/v1/alarms/a1/ack", json={})
-    assert {a["id"]: a["state"] for a in (await client.get("/api/v1/snapshot")).json()["alarms"]}["a1"] == "ACKED"
+    assert {a["id"]: a["state"] for a in (await client.get("/api/v1/snapshot")).json()["alarms"]}[
+        "a1"
+    ] == "ACKED"
     await client.aclose()
 
 

@@ -13,7 +13,6 @@ from dashboards.api.account import safe_next
 from dashboards.web import WebOptions
 from gateway.config.site import Person
 from gateway.errors import Retryable
-
 from tests.support.web_site import HASHER, PASSWORD, Build, Site
 
 
@@ -204,7 +203,9 @@ async def test_forms_work_without_script(site: Site) -> None:
         assert 'role="status"' in done.text
 
 
-@pytest.mark.parametrize("target", ["//evil.example", "/\\evil.example", "https://evil.example", "x", "/a\nb"])
+@pytest.mark.parametrize(
+    "target", ["//evil.example", "/\\evil.example", "https://evil.example", "x", "/a\nb"]
+)
 def test_login_never_leads_to_another_site(target: str) -> None:
     assert safe_next(target, "/wall") == "/wall"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from dashboards.access.permissions import ACTIONS, DUTY_BOUND, actions_of, allows, markdown
@@ -68,7 +69,9 @@ def demo(build: Build) -> Site:
     """A web with everything switched on."""
     return build(
         WebOptions(
-            hasher=HASHER, breakit=_broken, figures=lambda *_: {"rows": [{"asset": "lift-1", "availability": 1.0}]}
+            hasher=HASHER,
+            breakit=_broken,
+            figures=lambda *_: {"rows": [{"asset": "lift-1", "availability": 1.0}]},
         )
     )
 
@@ -124,10 +127,9 @@ async def test_no_act_without_the_token_of_the_session(site: Site, headers: dict
     client = await site.login("operator")
     other = await site.login("manager")
     del client.headers["X-CSRF-Token"]
-    encoded = {k: v.encode() for k, v in headers.items()}
     foreign = {"X-CSRF-Token": other.headers["X-CSRF-Token"]}
-    for given in (encoded, foreign):
-        answer = await client.post("/api/v1/alarms/a1/ack", json={}, headers=given)
+    for given in (headers, foreign):
+        answer = await client.post("/api/v1/alarms/a1/ack", json={}, headers=httpx.Headers(given, "utf-8"))
         assert answer.status_code == 403
         assert "action" not in answer.json()
     assert all(c.kind.startswith("user.") for c in site.desk.commands)
@@ -262,7 +264,9 @@ async def test_an_act_token_brings_the_persons_own_limits(site: Site) -> None:
     wall = await site.login("display")
 
     async def act(user: str, path: str, body: dict[str, Any]) -> int:
-        token = (await wall.post("/api/v1/act-token", json={"user": user, "password": PASSWORD})).json()["token"]
+        token = (await wall.post("/api/v1/act-token", json={"user": user, "password": PASSWORD})).json()[
+            "token"
+        ]
         answer = await wall.post(f"/api/v1{path}", json=body, headers={"X-Act-As": token})
         return answer.status_code
 
@@ -287,7 +291,7 @@ async def test_the_wall_logs_out_only_for_a_person(site: Site) -> None:
 )
 async def test_the_second_person_is_another_one_who_may(site: Site, second: str | None, status: int) -> None:
     client = await site.login("supervisor")
-    token = "made-up"  # noqa: S105 - that is the point
+    token = "made-up"
     if second:
         body = {"user": second, "password": PASSWORD}
         token = (await client.post("/api/v1/act-token", json=body)).json()["token"]
@@ -310,7 +314,9 @@ async def test_nobody_gives_more_than_he_has(site: Site) -> None:
     assert wide.status_code == 403
     foreign = await client.put("/api/v1/users/manager", json={**NEW_PERSON, "firms": ["green"]})
     assert foreign.status_code == 403  # the manager's present scope reaches further
-    fine = await client.put("/api/v1/users/new", json={**NEW_PERSON, "firms": ["green"], "password": PASSWORD})
+    fine = await client.put(
+        "/api/v1/users/new", json={**NEW_PERSON, "firms": ["green"], "password": PASSWORD}
+    )
     assert fine.status_code == 200
     assert {u["id"] for u in (await client.get("/api/v1/users")).json()["users"]} == {"boss", "new"}
     assert "argon2" not in (await client.get("/api/v1/users")).text

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -114,7 +116,7 @@ async def test_metrics_name_routes_not_ids(site: Site) -> None:
     await client.get("/api/v1/alarms/a9")
     await client.get("/guess/1")
     text = (await client.get("/metrics")).text
-    assert 'route="/api/v1/alarms/{id}",status="200"} 2' in text
+    assert 'handler="alarms.alarm",status="200"} 2' in text
     assert 'steward_health{name="edges.gw-garden.online"} 1' in text
     assert "/guess" not in text
     assert "a9" not in text
@@ -188,7 +190,7 @@ def fill(site: Site, values: np.ndarray[Any, np.dtype[np.float64]], step: Ms = 1
 
 async def read(site: Site, end: Ms, px: int) -> dict[str, Any]:
     client = await site.login("operator")
-    params = {"point": "lift-1/lift.speed", "from": T0, "to": end, "px": px}
+    params: dict[str, str | int] = {"point": "lift-1/lift.speed", "from": T0, "to": end, "px": px}
     answer = await client.get("/api/v1/series", params=params)
     await client.aclose()
     assert answer.status_code == 200, answer.text
@@ -219,11 +221,17 @@ async def test_a_spike_of_one_sample_is_seen_in_a_long_series(site: Site) -> Non
 
 @pytest.mark.parametrize(
     ("start", "end", "px", "status"),
-    [(10, 10, 100, 422), (10, 5, 100, 422), (0, 401 * 86_400_000, 100, 422), (0, 10, 5, 422), (0, 10, 4001, 422)],
+    [
+        (10, 10, 100, 422),
+        (10, 5, 100, 422),
+        (0, 401 * 86_400_000, 100, 422),
+        (0, 10, 5, 422),
+        (0, 10, 4001, 422),
+    ],
 )
 async def test_odd_periods_are_refused(site: Site, start: int, end: int, px: int, status: int) -> None:
     client = await site.login("operator")
-    params = {"point": "lift-1/lift.speed", "from": start, "to": end, "px": px}
+    params: dict[str, str | int] = {"point": "lift-1/lift.speed", "from": start, "to": end, "px": px}
     assert (await client.get("/api/v1/series", params=params)).status_code == status
     await client.aclose()
 
@@ -297,7 +305,10 @@ async def test_the_board_names_nobody(site: Site) -> None:
         assert personal not in answer.text
     assets = {a["id"]: a for a in answer.json()["assets"]}
     assert set(assets) == {"lift-1", "pump-1", "lamp-1"}
-    assert assets["lift-1"]["contractor"] == {"name": {"zh": "Fixit-zh", "en": "Fixit-en"}, "phone": "400-800"}
+    assert assets["lift-1"]["contractor"] == {
+        "name": {"zh": "Fixit-zh", "en": "Fixit-en"},
+        "phone": "400-800",
+    }
     assert assets["lift-1"]["work"][0]["expected_end"] == 99_000
 
 
@@ -333,3 +344,18 @@ async def test_texts_are_served_for_modules(site: Site) -> None:
         assert (await c.get("/i18n/fr.json")).status_code == 404
     assert orjson.loads(zh).keys() == orjson.loads(en).keys()
     assert orjson.loads(en)["priority.1"] == "critical"
+
+
+async def test_the_guide_names_what_there_is(site: Site) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "how-to" / "api.md").read_text(encoding="utf-8")
+    async with site.client() as c:
+        paths = set((await c.get("/api/v1/openapi.json")).json()["paths"])
+        metrics = (await c.get("/metrics")).text
+    named = set(re.findall(r"`(?:GET |POST |PUT )?(/api/v1/[a-z.{}/_-]+)", text))
+    named = {n for n in named if not n.endswith("/")}
+    assert named - paths == {"/api/v1/reference", "/api/v1/openapi.json"}
+    for verb in re.findall(r"Alarms: (.*?)\. Orders: (.*?)\. All", text)[0]:
+        for name in re.findall(r"`(\w+)`", verb):
+            assert {f"/api/v1/alarms/{{id}}/{name}", f"/api/v1/orders/{{id}}/{name}"} & paths, name
+    for metric in re.findall(r"`(steward_\w+)", text):
+        assert metric in metrics

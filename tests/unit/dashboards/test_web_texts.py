@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import dashboards
-from dashboards.i18n import LANGS, catalogue, negotiate, pick, t
 from dashboards.access.permissions import ACTIONS
+from dashboards.i18n import LANGS, catalogue, negotiate, pick, t
 from gateway.model import ROLES, SYSTEMS
 
 ROOT = Path(dashboards.__file__).parent
