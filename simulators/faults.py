@@ -14,6 +14,9 @@ from simulators.plant import Plant
 ALLOWANCE_S = 20.0
 """What polling, transport and evaluation may take on top of a rule's own delay."""
 
+SEVERE = 0.5
+"""From this severity on some faults are another matter: a second fire detector confirms the first."""
+
 DEVICE_KINDS = ("device_silent", "device_exception", "device_short", "device_slow")
 
 
@@ -23,7 +26,8 @@ class Kind:
 
     models: plant models that it can hit (none: any device) · first_s, lag_s: earliest and latest time from
     the fault to its sign · rule: alarm that must follow, by plant model where it differs, "" where the
-    default rules have none · confirm_s: the rule's own delay at most · severity: when none is given.
+    default rules have none · confirm_s: the rule's own delay at most · severity: when none is given ·
+    severe: the rule instead of `rule` from severity 0.5 on, where there is another.
     """
 
     models: tuple[str, ...]
@@ -34,9 +38,12 @@ class Kind:
     priority: int
     name: Text
     severity: float = 1.0
+    severe: str = ""
 
-    def rule_for(self, model: str) -> str:
+    def rule_for(self, model: str, severity: float = 0.0) -> str:
         """The rule that must fire on an asset of this model."""
+        if self.severe and severity >= SEVERE:
+            return self.severe
         return self.rule if isinstance(self.rule, str) else self.rule.get(model, "")
 
 
@@ -67,7 +74,8 @@ KINDS: Mapping[str, Kind] = {
                  text("暴雨", "Cloudburst over the estate")),
     "manhole_open": Kind(("manhole",), 0, 2, "manhole.tilt", 5, 1, text("井盖移位", "Manhole cover moved")),
     "manhole_gas": Kind(("manhole",), 2, 15, "manhole.ch4", 5, 1, text("井内可燃气体", "Gas in a manhole")),
-    "fire_alarm": Kind(("fire",), 0, 1, "fire.alarm", 1, 1, text("火警", "Fire alarm"), 0.3),
+    "fire_alarm": Kind(("fire",), 0, 1, "fire.alarm", 1, 1, text("火警", "Fire alarm"), 0.3,
+                       "fire.confirmed"),
     "fire_pump_manual": Kind(("fire",), 0, 1, "fire.pump_not_auto", 600, 2,
                              text("消防泵手动", "Fire pumps not in automatic")),
     "hydrant_low": Kind(("fire",), 1, 20, "fire.hydrant_low", 60, 2,
@@ -242,14 +250,19 @@ class Faults:
     def _write(self, kind: str, asset: str, severity: float) -> Truth:
         spec, now = KINDS[kind], self.plant.now
         label = Truth(
-            now, asset, kind, severity, now + round(spec.first_s * 1000), self._expect(spec, asset, now)
+            now,
+            asset,
+            kind,
+            severity,
+            now + round(spec.first_s * 1000),
+            self._expect(spec, asset, now, severity),
         )
         self.truth.append(label)
         return label
 
-    def _expect(self, spec: Kind, target: str, now: Ms) -> Expect | None:
+    def _expect(self, spec: Kind, target: str, now: Ms, severity: float) -> Expect | None:
         plan = self._plan(target)
-        rule = spec.rule_for(plan.model if plan else "sump")
+        rule = spec.rule_for(plan.model if plan else "sump", severity)
         if not rule:
             return None
         if plan:

@@ -32,8 +32,8 @@ class Generator(Unit):
 
     @property
     def at_voltage(self) -> bool:
-        """True when the transfer switch may close."""
-        return self.state == 3 and self.rpm > 1400
+        """True when the transfer switch may close, or stay closed while the set cools down."""
+        return self.state in (3, 4) and self.rpm > 1400
 
     def step(self, around: Surroundings) -> None:
         """Follow the grid."""
