@@ -248,7 +248,7 @@ _SHOWN = tuple(f.name for f in fields(Order) if f.name != "keep")
 
 def _copy(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {k: _copy(v) for k, v in value.items()}
+        return {str(k): _copy(v) for k, v in value.items()}
     return [_copy(v) for v in value] if isinstance(value, list | tuple) else value
 
 

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 import ssl
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -68,7 +67,6 @@ class PahoUplink:
         self._keepalive, self._window = keepalive_s, window
         self._client: mqtt.Client | None = None
         self._in_flight: set[int] = set()
-        self._lock = threading.Lock()
         self._failures = 0
         self._pause = BACK_OFF_S[0]
 
@@ -82,13 +80,12 @@ class PahoUplink:
         client = self._client
         if client is None:
             return False
-        with self._lock:
-            if len(self._in_flight) >= self._window:
-                return False
-            info = client.publish(topic, payload, qos=1, retain=retain)
-            if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
-                return False
-            self._in_flight.add(info.mid)
+        if len(self._in_flight) >= self._window:
+            return False
+        info = client.publish(topic, payload, qos=1, retain=retain)
+        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            return False
+        self._in_flight.add(info.mid)
         return True
 
     async def run(self, on_message: Callable[[str, bytes], None], on_state: Callable[[bool], None]) -> None:
@@ -144,7 +141,9 @@ class PahoUplink:
         client.on_connect = connected
         client.on_subscribe = subscribed
         client.on_message = message
-        client.on_publish = lambda _c, _u, mid, _r, _p: self._freed(mid)
+        # The window belongs to the event loop alone: a lock shared with this callback would deadlock, because
+        # the client calls it and is called by `publish` with locks of its own held.
+        client.on_publish = lambda _c, _u, mid, _r, _p: session.call(self._freed, client, mid)
         client.on_disconnect = lambda _c, _u, _f, reason, _p: session.end(str(reason))
         return client
 
@@ -175,8 +174,7 @@ class PahoUplink:
     async def _stay(self, client: mqtt.Client, session: _Session, on_state: Callable[[bool], None]) -> None:
         log.info("broker connected address=%s:%d failures=%d", self._host, self._port, self._failures)
         self._failures, self._pause = 0, BACK_OFF_S[0]
-        with self._lock:
-            self._in_flight.clear()
+        self._in_flight.clear()
         self._client = client
         on_state(True)
         try:
@@ -194,8 +192,8 @@ class PahoUplink:
         await asyncio.to_thread(_wait, info)
         client.disconnect()
 
-    def _freed(self, mid: int) -> None:
-        with self._lock:
+    def _freed(self, client: mqtt.Client, mid: int) -> None:
+        if client is self._client:
             self._in_flight.discard(mid)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import orjson
 
 from gateway.adapters.backup import backup, restore
+from gateway.adapters.clock import SystemClock
 from gateway.adapters.duckdb_store import DuckStore
 from gateway.adapters.lockfile import DataLock
 from gateway.adapters.state import open_state
@@ -32,14 +33,16 @@ async def answer_backups(data: Path, state: StateStore, samples: SampleStore, cl
         await clock.sleep_real(1.0)
         if not await asyncio.to_thread(ask.exists):
             continue
-        await asyncio.to_thread(_serve, ask, answer, data, state, samples)
+        await asyncio.to_thread(_serve, ask, answer, data, state, samples, clock)
 
 
-def _serve(ask: Path, answer: Path, data: Path, state: StateStore, samples: SampleStore) -> None:
+def _serve(
+    ask: Path, answer: Path, data: Path, state: StateStore, samples: SampleStore, clock: Clock
+) -> None:
     target = ""
     try:
         target = str(orjson.loads(ask.read_bytes())["target"])
-        backup(data, Path(target), state, samples)
+        backup(data, Path(target), state, samples, now=clock.now())
         result = {"ok": True, "target": target}
     except (StewardError, OSError, orjson.JSONDecodeError, KeyError) as e:
         log.error("backup failed target=%s reason=%r", target, str(e))
@@ -72,7 +75,7 @@ def _copy(data: Path, target: Path) -> None:
     state = open_state(data / "state.db")
     samples = DuckStore(data)
     try:
-        backup(data, target, state, samples)
+        backup(data, target, state, samples, now=SystemClock().now())
     finally:
         samples.close()
         state.close()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,9 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from gateway.edge.plan import plan
 from gateway.errors import BadInput, Problems
+from gateway.ports import Block, DeviceModel
 
 
 def say(data: Any) -> None:
@@ -69,25 +73,46 @@ def _problems(problems: list[BadInput], *, as_json: bool) -> int:
     return 2
 
 
+def read_plan(model: DeviceModel) -> list[tuple[float, Block]]:
+    """How the edge would read a device on TCP: (period in seconds, block)."""
+    periods = [p.period_s for p in model.points]
+    gap = 50 if model.max_gap is None else model.max_gap
+    reads = plan(model.spans, periods, model.max_registers, gap, ())
+    return [(r.period_s, r.block(1)) for r in reads]
+
+
 def check_profile(file: Path, *, as_json: bool) -> int:
     """Validate, print the read plan, decode the cases; 1 when a case does not decode as it says."""
     from drivers.profiles.loader import load_profile
     from drivers.profiles.report import describe
-    from gateway.edge.plan import plan
 
-    profile = load_profile(str(file), Path())
-    told = describe(profile, plan)
+    told = describe(load_profile(str(file), Path()), read_plan)
     if as_json:
-        say(told.as_dict())
-        return 0 if told.good else 1
+        say({"ok": told.ok, **dataclasses.asdict(told)})
+        return 0 if told.ok else 1
     console = Console()
-    console.print(f"[bold]{profile.name}[/bold]  {profile.title.zh}  {profile.title.en}")
-    for title, columns, rows in told.tables():
-        table = Table(*columns, title=title, title_justify="left")
-        for row in rows:
-            table.add_row(*map(str, row))
-        console.print(table)
-    return 0 if told.good else 1
+    console.print(f"[bold]{told.name}[/bold]  {told.title['zh']}  {told.title['en']}  ({told.tier})")
+    console.print(f"[dim]{told.source}[/dim]")
+    points = [
+        (p.tag, p.place, p.type, p.unit, p.kind, f"{p.period_s:g} s", "life" if p.life else "", p.name["en"])
+        for p in told.points
+    ]
+    _table(console, "points", ("tag", "place", "type", "unit", "kind", "period", "", "name"), points)
+    reads = [(f"{r.period_s:g} s", r.area, r.address, r.count, r.points, r.used) for r in told.reads]
+    _table(console, "read plan", ("period", "area", "address", "count", "points", "used"), reads)
+    cases = [
+        (c.case, c.tag, f"{c.value} {c.unit} {c.quality}", c.expected, "ok" if c.ok else "WRONG")
+        for c in told.cases
+    ]
+    _table(console, "worked cases", ("case", "tag", "decoded", "by hand", ""), cases)
+    return 0 if told.ok else 1
+
+
+def _table(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    table = Table(*columns, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*map(str, row))
+    console.print(table)
 
 
 def verify_log(data: Path, *, as_json: bool) -> int:

@@ -31,6 +31,7 @@ from gateway.app.breakit import BreakIt
 from gateway.app.context import DEMO, MQTT, NATS, ClockOrigin, Places
 from gateway.app.dispatch import make_dispatch
 from gateway.app.heartbeat import heartbeat
+from gateway.app.settings import Settings
 from gateway.app.setup import Setup
 from gateway.core.desk import CoreDesk
 from gateway.core.loop import Core, Parts
@@ -108,7 +109,9 @@ async def _serve(
     setup: Setup, options: CoreOptions, places: Places, clock: Clock, state: SqlState, samples: SampleStore
 ) -> None:
     demo = orjson.loads(os.environ.get(DEMO, "{}"))
-    dispatch: Dispatch = await asyncio.to_thread(make_dispatch, setup, state, clock.now())
+    dispatch: Dispatch = await asyncio.to_thread(make_dispatch, setup, state)
+    settings = Settings(setup, state, dispatch)
+    await asyncio.to_thread(settings.restore)
     bus = _bus(clock)
     channels = [
         Channel(c.id, notifier(c.url, options.data), frozenset(c.duties)) for c in setup.site.file.channels
@@ -116,7 +119,7 @@ async def _serve(
     core = Core(
         Parts(
             setup.site, clock, bus, state, samples, setup.rules, dispatch, Sender(state, channels, clock),
-            options.data, setup.device_of, setup.assets, setup.points,
+            options.data, settings.command, setup.device_of, setup.assets, setup.points,
         )
     )  # fmt: skip
     await asyncio.to_thread(_people, setup, places, state, demo)

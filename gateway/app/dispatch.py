@@ -12,7 +12,6 @@ from alerts.matrix import Matrix
 from alerts.matrix_rows import rows_of
 from gateway.app.setup import Setup
 from gateway.config import yamlmarks
-from gateway.model import Ms
 from gateway.ports import StateStore
 
 DAY_S = 24 * 3600
@@ -28,11 +27,12 @@ def calendars(setup: Setup) -> dict[str, Calendar]:
 
 
 def matrix_of(setup: Setup, own: list[dict[str, Any]] | None = None) -> Matrix:
-    """The default template under the site's rows; `own` replaces the rows of the file (edited in pages)."""
+    """The default template and the site's rows, or exactly the rows `own` (as edited in pages)."""
     file = setup.site.file
-    rows = list(setup.matrix) if own is None else rows_of(own, setup.roles, zone=setup.site.timezone)
+    from_files = [*setup.default_matrix, *setup.matrix]
+    rows = from_files if own is None else rows_of(own, setup.roles, zone=setup.site.timezone)
     return Matrix(
-        [*setup.default_matrix, *rows],
+        rows,
         setup.roles,
         cities={e.id: e.city for e in file.estates},
         contractors={c.id: c.name.as_text() for c in file.contractors},
@@ -46,18 +46,16 @@ def roster_of(setup: Setup, shifts: list[dict[str, Any]] | None = None) -> Roste
     return Roster.of(data, names, setup.site.timezone)
 
 
-def make_dispatch(setup: Setup, state: StateStore, now: Ms) -> Dispatch:
-    """With the state of the last run, and the matrix and shifts as they were last edited."""
-    edited = state.record("settings", "matrix")
-    shifts = state.record("settings", "shifts")
+def make_dispatch(setup: Setup, state: StateStore) -> Dispatch:
+    """With the state of the last run; `Settings.restore` brings matrix and shifts as they were edited."""
     cards, _ = yamlmarks.parse(
         files("alerts").joinpath("defaults", "cards.yaml").read_text(encoding="utf-8"), "cards.yaml"
     )
     dispatch = Dispatch.build(
         setup.rules.by_id,
         setup.assets,
-        matrix_of(setup, edited["rows"] if edited else None),
-        roster=roster_of(setup, shifts["rows"] if shifts else None),
+        matrix_of(setup),
+        roster=roster_of(setup),
         cards=Cards(cards_of(cards), phones(setup)),
         calendars=calendars(setup),
         firms=setup.site.firm_of,

@@ -39,5 +39,5 @@ def setup_logging(folder: Path | None, role: str, *, verbose: bool = False) -> N
         )
         kept.setFormatter(LineFormatter())
         root.addHandler(kept)
-    for name in ("pymodbus", "uvicorn", "apprise", "aiomqtt", "mqtt", "nats"):
+    for name in ("pymodbus", "uvicorn", "apprise", "aiomqtt", "mqtt", "nats", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)

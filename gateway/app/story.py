@@ -39,7 +39,7 @@ class Story:
             page = client.get(
                 "/api/v1/events", estate=estate.id, after=self._after.get(estate.id, 0), limit=500
             )
-            for e in page["events"]:
+            for e in sorted(page["events"], key=lambda e: int(e["seq"])):
                 self._after[estate.id] = max(self._after.get(estate.id, 0), int(e["seq"]))
                 self._one(e, at_s)
 

@@ -49,6 +49,7 @@ T = TypeVar("T")
 class Parts:
     """What the roof hands to the core.
 
+    other: carries out commands that are neither alarm, order, asset nor drill ·
     device_of: point id → (gateway, device) · assets: with one per edge · points: names, codes and ranges of
     the points that the profiles describe.
     """
@@ -62,6 +63,7 @@ class Parts:
     dispatch: Dispatch
     sender: Sender
     data_dir: Path
+    other: Callable[[Command], tuple[Outcome, dict[str, Any]]]
     device_of: Mapping[str, tuple[str, str]]
     assets: Mapping[str, Asset]
     points: Mapping[str, Point] = field(default_factory=dict)
@@ -282,7 +284,10 @@ class Core:
     async def _command(self, ask: _Ask) -> None:
         now = self.clock.now()
         try:
-            outcome, answer = self.parts.dispatch.command(ask.command.received(now))
+            command = ask.command.received(now)
+            known = command.kind.split(".")[0] in ("alarm", "order", "asset", "drill")
+            act = self.parts.dispatch.command if known else self.parts.other
+            outcome, answer = act(command)
         except StewardError as e:
             if not ask.answer.done():
                 ask.answer.set_exception(e)
