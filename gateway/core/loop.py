@@ -33,6 +33,7 @@ from gateway.core.selfcheck import SelfCheck
 from gateway.core.sender import Sender
 from gateway.core.tables import Tables
 from gateway.core.view import View
+from gateway.core.words import Words
 from gateway.errors import Retryable, StewardError
 from gateway.model import Asset, Command, Event, Finding, MessageKey, Ms, Point, Samples
 from gateway.ports import Bus, Clock, Commit, Delivery, SampleStore, StateStore
@@ -92,6 +93,7 @@ class Core:
         snapshots = Snapshots(parts.data_dir / "snapshots")
         self.brain = Brain(parts.rules, parts.assets, parts.device_of, snapshots)
         self.selfcheck = SelfCheck(parts.state, site, self.edges)
+        self.words = Words(parts.rules, self.view.point, site.timezone)
         self.ready = asyncio.Event()
         self.turns = 0
         self.last_turn: Ms = 0
@@ -229,7 +231,7 @@ class Core:
         return [i for i in ids if i is not None]
 
     def _judge(self, findings: Sequence[Finding], now: Ms) -> Outcome:
-        return self.parts.dispatch.step(findings, now)
+        return self.parts.dispatch.step(self.words(findings), now)
 
     async def _after(self, turn: Turn, live: Samples, late: Samples, now: Ms) -> None:
         try:
