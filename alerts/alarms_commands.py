@@ -112,11 +112,11 @@ def _reset(book: AlarmBook, alarm: Alarm, cmd: Command) -> list[Event]:
     if not (alarm.latched or (alarm.drill and alarm.active)):
         raise Conflict(f"not latched; last change by {alarm.memory.changed_by} at {stamp(alarm.changed_at)}")
     out = book.end_drill(alarm, cmd.received_at) if alarm.active else []
-    alarm.latched = False
     if not alarm.acked:  # whoever stands before it with evidence has seen it
         alarm.acked, alarm.acked_by, alarm.acked_at = True, cmd.actor.id, cmd.received_at
         occurrences, alarm.memory.open = alarm.memory.open, []
         out += _done(book, alarm, cmd, "alarm.acked", occurrences=occurrences, at=cmd.received_at)
+    alarm.latched = False
     return out + _done(book, alarm, cmd, "alarm.reset", evidence=evidence)
 
 

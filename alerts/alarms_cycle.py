@@ -206,7 +206,7 @@ class Cycle:
     def _fold_older(self, cause: Alarm, t: Ms) -> list[Event]:
         """Suppress what followed from the cause but was noticed before it; renew what waits for release."""
         out: list[Event] = []
-        for alarm in self.alarms.values():
+        for _, alarm in sorted(self.alarms.items()):
             if alarm.suppressed_by == cause.id:
                 alarm.memory.release_at = None
                 self.changed.add(alarm.id)

@@ -64,7 +64,6 @@ def _table() -> dict[tuple[State, Trigger], frozenset[State]]:
         (_U, _T.ACK): {_A},
         (_R, _T.ACK): {_N, _A},
         (_A, _T.RESET): {_N},
-        (_R, _T.RESET): {_N},
         (_U, _T.SUPPRESS): {_P},
         (_A, _T.SUPPRESS): {_P},
     }

@@ -192,19 +192,19 @@ def _reminded(self: Announcer, order: Order, e: Event) -> Iterator[Call]:
 def _rejected(self: Announcer, order: Order, e: Event) -> Iterator[Call]:
     for role in dict.fromkeys(r for r in (order.backup, order.supervisor) if r):
         for channel in CALL_BY[order.priority][:2]:
-            yield f"rejected-{e.t}", role, channel
+            yield f"rejected-{e.data['version']}", role, channel
 
 
 def _reassigned(self: Announcer, order: Order, e: Event) -> Iterator[Call]:
     for channel in CALL_BY[order.priority]:
-        yield f"reassigned-{e.t}", order.party, channel
+        yield f"reassigned-{e.data['version']}", order.party, channel
     if e.data["to"] != order.party:
-        yield f"reassigned-{e.t}", str(e.data["to"]), "push"
+        yield f"reassigned-{e.data['version']}", str(e.data["to"]), "push"
 
 
 def _reopened(self: Announcer, order: Order, e: Event) -> Iterator[Call]:
     for channel in CALL_BY[order.priority]:
-        yield f"reopened-{e.t}", order.party, channel
+        yield f"reopened-{e.data['version']}", order.party, channel
 
 
 def _released(self: Announcer, order: Order, e: Event) -> Iterator[Call]:

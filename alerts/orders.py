@@ -100,7 +100,7 @@ class OrderBook:
         due = [o for o in self.orders.values() if o.keep.next_at is not None and o.keep.next_at <= now]
         out = [e for order in due for e in self._run(order, now)]
         self._forget(now)
-        return sorted(out, key=lambda e: e.t)
+        return sorted(out, key=lambda e: (e.t, e.subject))
 
     # ── reading and keeping ───────────────────────────────────────────────────────────────────────
 

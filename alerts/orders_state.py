@@ -274,7 +274,7 @@ EVENT_OF: Mapping[str, str] = {
 }  # fmt: skip
 FACTS = (
     "incident", "event", "party", "priority", "life", "drill", "alarm", "assignee", "matrix_row", "source",
-    "system",
+    "system", "version",
 )  # fmt: skip
 """Fields of an order that every event about it carries."""
 _FREED: Mapping[str, Any] = {

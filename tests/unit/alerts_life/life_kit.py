@@ -1,6 +1,7 @@
 """Rules, assets and people that the life-cycle tests share."""
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,7 +14,7 @@ from alerts.desk import Dispatch
 from alerts.matrix import DutyRole, Matrix, Row
 from alerts.matrix_rows import roles_of, rows_of
 from gateway.config import yamlmarks
-from gateway.model import Actor, Asset, Command, Finding
+from gateway.model import Actor, Asset, Command, Finding, Text
 
 DEFAULTS = Path(alerts.__file__).parent / "defaults"
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -82,17 +83,24 @@ def cmd(
     return Command(f"c{_n[0]}", kind, subject, actor, t if done is None else done, t, version, data)
 
 
+@cache  # read-only, and reading YAML is slow
 def default_roles() -> dict[str, DutyRole]:
     return roles_of(yamlmarks.load(DEFAULTS / "roles.yaml")[0])
 
 
+@cache
 def default_rows() -> list[Row]:
     data, marks = yamlmarks.load(DEFAULTS / "matrix.yaml")
     return rows_of(data, default_roles(), at=marks.at)
 
 
+@cache
+def default_cards() -> dict[str, tuple[Text, ...]]:
+    return cards_of(yamlmarks.load(DEFAULTS / "cards.yaml")[0])
+
+
 def make_cards(phones: Phones | None = None) -> Cards:
-    return Cards(cards_of(yamlmarks.load(DEFAULTS / "cards.yaml")[0]), phones)
+    return Cards(default_cards(), phones)
 
 
 def make_desk(

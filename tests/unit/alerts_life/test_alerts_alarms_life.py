@@ -48,8 +48,9 @@ def test_ids_and_the_dict_are_as_agreed(book: AlarmBook) -> None:
     wanted = (
         "id condition rule point asset estate system event priority life latch state active acked latched "
         "level value limit unit name sentence cause consequence response time_limit_s source raised_at "
-        "changed_at cleared_at acked_by acked_at shelved_until shelve_reason suppressed_by oos_until assignee order "
-        "occurrence count version drill late commissioning root notes"
+        "changed_at cleared_at "
+        "acked_by acked_at shelved_until shelve_reason suppressed_by oos_until assignee "
+        "order occurrence count version drill late commissioning root notes"
     )
     assert sorted(a.as_dict()) == sorted(wanted.split())
     assert "card" in raised(book, "lift.trapped", "lift").as_dict()
