@@ -32,6 +32,7 @@ SEEN = 64
 """Occurrences of a condition that are remembered, to know again what comes twice."""
 
 CardOf = Callable[[RuleFacts, Asset], Sequence[Text]]
+SentenceOf = Callable[[Finding], Text]
 
 
 class Cycle:
@@ -45,13 +46,16 @@ class Cycle:
         firms: Mapping[str, str] | None = None,
         units: Mapping[str, str] | None = None,
         cards: CardOf | None = None,
+        say: SentenceOf | None = None,
     ) -> None:
-        """Start empty. firms: firm by estate · units: unit by point id · cards: the steps of a P1 card."""
+        """Start empty. firms: firm by estate · units: unit by point id · cards: the steps of a P1 card ·
+        say: the sentence of a finding (without it: name, value and limit).
+        """
         self.rules: dict[str, RuleFacts] = {**DRILLS, **rules}
         self.assets = dict(assets)
         self.firms = dict(firms or {})
         self.units = dict(units or {})
-        self.cards = cards
+        self.cards, self.say = cards, say
         self.modes: dict[str, str] = {}
         self.alarms: dict[str, Alarm] = {}
         self.changed: set[str] = set()
@@ -97,7 +101,7 @@ class Cycle:
         alarm.drill = bool(f.facts.get("drill", False))
         alarm.commissioning = self.mode(alarm.asset) == "commissioning"
         alarm.latched = alarm.latch
-        take_values(alarm, f)
+        self._take(alarm, f)
         if not folded:
             alarm.acked, alarm.acked_by, alarm.acked_at = False, "", None
             m.open = [*m.open[-99:], {"id": f.id, "raised": f.onset, "cleared": None}]
@@ -122,7 +126,7 @@ class Cycle:
             return []
         was = alarm.level
         up = RANK.get(f.level, 1) >= RANK.get(was, 1)  # the other side at the same rank is news, too
-        take_values(alarm, f)
+        self._take(alarm, f)
         if up and alarm.acked:
             alarm.acked, alarm.acked_by, alarm.acked_at = False, "", None
             m.open = [*m.open[-99:], {"id": alarm.occurrence, "raised": f.t, "cleared": None}]
@@ -223,6 +227,11 @@ class Cycle:
         return out
 
     # ── chatter ───────────────────────────────────────────────────────────────────────────────────
+
+    def _take(self, alarm: Alarm, f: Finding) -> None:
+        take_values(alarm, f)
+        if self.say and f.rule in self.rules and not alarm.drill:
+            alarm.sentence = dict(self.say(f))
 
     def _count(self, alarm: Alarm, t: Ms) -> bool:
         """Count an activation; True when it makes the condition chatter."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from alerts.alarms import AlarmBook
 from alerts.alarms_access import authorise, in_scope
+from alerts.alarms_cycle import SentenceOf
 from alerts.alarms_state import Alarm, RuleFacts
 from alerts.calendars import Calendar, Roster
 from alerts.cards import Cards
@@ -66,10 +67,11 @@ class Dispatch:
         calendars: Mapping[str, Calendar] | None = None,
         firms: Mapping[str, str] | None = None,
         units: Mapping[str, str] | None = None,
+        say: SentenceOf | None = None,
         watchdog_s: float = 3600,
     ) -> Dispatch:
-        """From what the files give. firms: firm by estate · units: unit by point id."""
-        book = AlarmBook(rules, assets, firms=firms, units=units, cards=cards)
+        """From what the files give. firms: firm by estate · units: unit by point id · say: see AlarmBook."""
+        book = AlarmBook(rules, assets, firms=firms, units=units, cards=cards, say=say)
         orders = OrderBook(matrix, assets, book.alarms, calendars=calendars, firms=firms)
         announcer = Announcer(matrix, orders.orders, book.alarms, assets, roster)
         return cls(book, orders, announcer, watchdog_s=watchdog_s)

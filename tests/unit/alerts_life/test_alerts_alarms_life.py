@@ -431,3 +431,12 @@ def test_draining_tells_what_changed_once(book: AlarmBook) -> None:
     raised(book)
     assert book.drain() == {WS}
     assert book.drain() == set()
+
+
+def test_the_sentence_is_the_rule_engines_when_it_is_joined() -> None:
+    book = AlarmBook(RULES, ASSETS, say=lambda f: {"zh": f.level, "en": f"now {f.level}"})
+    a = raised(book, level="L")
+    book.finding(find("water.low", "ws", T0 + 1, onset=T0, level="LL"), T0 + 1)
+    assert a.sentence["en"] == "now LL"
+    book.start_drill(ASSETS["lift"], T0)
+    assert book.alarms[alarm_id("drill.elevator@lift/drill")].sentence["en"] == "Drill alarm"
