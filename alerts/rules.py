@@ -124,10 +124,12 @@ def _members(value: Any) -> Iterator[Member]:
             continue
         if not isinstance(item, Mapping) or not set(item) <= _MEMBER or "tag" not in item:
             raise ValueError(f"all: entry {n + 1} must be {{tag, op, value, upto}}, not {item!r:.60}")
-        numbers = {k: float(v) for k, v in item.items() if k in ("value", "upto") and _is_number(v)}
-        if len(numbers) < len(set(item) & {"value", "upto"}):
+        numbers = {k: v for k, v in item.items() if k in ("value", "upto") and v is not None}
+        if not all(_is_number(v) for v in numbers.values()):
             raise ValueError(f"all: entry {n + 1}: value and upto must be numbers")
-        yield Member(tag=str(item["tag"]), op=item.get("op", "=="), **numbers)
+        yield Member(
+            tag=str(item["tag"]), op=item.get("op", "=="), **{k: float(v) for k, v in numbers.items()}
+        )
 
 
 _MEMBER = {"tag", "op", "value", "upto"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -214,11 +215,9 @@ class Engine:
         A row that has been fed something newer here than there keeps its own state. Counts add up.
         """
         self.counts += other.counts
-        newest = {s: int(other._newest[other._index.find(np.asarray([s]))[0]]) for s in other.points}
-        here = {
-            s: int(self._newest[self._index.find(np.asarray([s]))[0]]) for s in newest if s in self.points
-        }
-        behind = {s for s, t in here.items() if t <= newest[s]}
+        series = other._index.series
+        at = self._index.find(series)
+        behind = set(series[(at >= 0) & (self._newest[at] <= other._newest)].tolist())
         self._load(other._state(), behind)
 
     def active(self) -> list[Finding]:
@@ -245,7 +244,7 @@ class Engine:
             with np.load(io.BytesIO(data), allow_pickle=False) as file:
                 header = json.loads(file["header"].tobytes())
                 arrays = {name: file[name] for name in file.files if name != "header"}
-        except (OSError, KeyError, EOFError) as e:
+        except (OSError, KeyError, EOFError, ValueError, zipfile.BadZipFile) as e:
             raise ValueError("these bytes are no snapshot of a rule engine") from e
         if header["schema"] != SCHEMA:
             raise ValueError(f"the snapshot has schema {header['schema']}, this version reads {SCHEMA}")

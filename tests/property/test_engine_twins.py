@@ -153,7 +153,7 @@ scene = st.tuples(
     st.tuples(st.sampled_from([10, 20]), st.sampled_from([1, 1, 1, 0]), st.sampled_from([0, 0, 0, 1]),
               st.sampled_from([4.0, 7.0, 8.0]), st.integers(0, 1), st.integers(0, 9000)),
 )  # fmt: skip
-ops = st.lists(st.one_of(batch, batch, scene, ramp, tick, prove, other), min_size=1, max_size=14)
+ops = st.lists(st.one_of(batch, batch, scene, ramp, tick, prove, other), min_size=1, max_size=11)
 
 
 def columns(rows: list[tuple[int, int, float, int]], now: int) -> tuple[Samples, int]:

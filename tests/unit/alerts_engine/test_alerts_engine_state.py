@@ -1,0 +1,194 @@
+"""Points that come and go, snapshots over an edit of the rules, forks for a back-fill."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from alerts.engine import Engine, PointInfo
+from alerts.engine.columns import Index, Links, Rounds
+from alerts.engine.engine import late
+from alerts.engine.slope import middle, rank_below, theil_sen
+from alerts.rules import Limit, Rule
+from gateway.model import Samples
+
+START = 1_790_000_000_000
+Make = Callable[..., Any]
+
+
+def point(series: int, asset: str = "a", tag: str = "x.p") -> PointInfo:
+    return PointInfo(series, f"{asset}/{tag}", asset, "e", "water", tag)
+
+
+def feed(e: Engine, *rows: tuple[int, float, float]) -> list[tuple[str, float, bool]]:
+    t = [START + round(r[1] * 1000) for r in rows]
+    found = e.process(Samples.of([r[0] for r in rows], t, [r[2] for r in rows]))
+    return [(f.point, (f.onset - START) / 1000, f.active) for f in found]
+
+
+@pytest.fixture
+def high(rule: Make) -> Limit:
+    made = rule(kind="limit", tag="*", h=10, on_delay_s=5, off_delay_s=0)
+    assert isinstance(made, Limit)
+    return made
+
+
+def test_points_appear_and_pending_delays_go_on(high: Rule) -> None:
+    e = Engine([high], [point(1)], START)
+    feed(e, (1, 1, 11))
+    assert e.add_points([point(2, "b")], START) == []
+    assert feed(e, (2, 1, 11), (1, 6, 12), (2, 8, 1)) == [
+        ("a/x.p", 6, True),
+        ("b/x.p", 6, True),
+        ("b/x.p", 6, False),
+    ]
+
+
+def test_points_that_vanish_end_their_conditions(high: Rule) -> None:
+    e = Engine([high], [point(1), point(2, "b")], START)
+    feed(e, (1, 1, 11), (2, 1, 11), (1, 7, 11), (2, 7, 11))
+    ended = e.remove_points([2])
+    assert [(f.condition, f.active, f.onset - START, f.t - START) for f in ended] == [
+        ("r@b/x.p", False, 6000, 7000)
+    ]
+    assert ended[0].facts["ended_by"]
+    assert [f.point for f in e.active()] == ["a/x.p"]
+    assert feed(e, (2, 9, 11)) == []
+    assert e.counts["unknown"] == 1
+
+
+def test_a_reworded_rule_keeps_its_alarms_and_a_moved_limit_starts_fresh(high: Limit) -> None:
+    e = Engine([high], [point(1)], START)
+    feed(e, (1, 1, 11), (1, 7, 11))
+    said = replace(high, name={"zh": "新", "en": "new"}, priority=3, source="other")
+    same = Engine([said], [point(1)])
+    assert same.restore(e.snapshot()) == []
+    assert feed(same, (1, 8, 1)) == [("a/x.p", 6, False)]
+    moved = Engine([replace(high, h=12.0)], [point(1)])
+    assert [(f.rule, f.active, f.onset - START) for f in moved.restore(e.snapshot())] == [("r", False, 6000)]
+    assert moved.active() == []
+    assert feed(moved, (1, 7, 13)) == [], "what was fed stays fed"
+    assert same.rules_hash == e.rules_hash != moved.rules_hash
+
+
+def test_other_limits_at_one_asset(high: Limit) -> None:
+    e = Engine([replace(high, at={"b": {"h": 20.0}})], [point(1), point(2, "b")], START)
+    assert feed(e, (1, 1, 15), (2, 1, 15), (1, 9, 15), (2, 9, 15)) == [("a/x.p", 6, True)]
+
+
+@pytest.mark.parametrize("data", [b"", b"nonsense", b"PK\x03\x04 broken"])
+def test_bytes_that_are_no_snapshot(high: Rule, data: bytes) -> None:
+    with pytest.raises(ValueError, match="no snapshot"):
+        Engine([high], [point(1)]).restore(data)
+
+
+def test_a_snapshot_of_another_version_is_refused(high: Rule) -> None:
+    e = Engine([high], [point(1)])
+    with np.load(io.BytesIO(e.snapshot())) as file:
+        arrays = {k: file[k] for k in file.files}
+    header = json.loads(arrays.pop("header").tobytes()) | {"schema": 99}
+    out = io.BytesIO()
+    np.savez(out, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
+    with pytest.raises(ValueError, match="schema 99"):
+        e.restore(out.getvalue())
+
+
+def test_a_backlog_runs_through_a_fork_and_the_live_engine_goes_on_from_its_end(high: Rule) -> None:
+    e = Engine([high], [point(1), point(2, "b"), point(3, "a", "x.q")], START)
+    feed(e, (1, 1, 11), (2, 1, 1), (3, 1, 1))
+    fork = e.fork([1])
+    assert sorted(fork.points) == [1, 3], "all points of the asset"
+    assert feed(fork, (1, 4, 11), (1, 9, 11), (1, 11, 1), (1, 12, 11)) == [
+        ("a/x.p", 6, True),
+        ("a/x.p", 6, False),
+    ]
+    assert e.active() == []
+    e.adopt(fork)
+    assert e.counts["fed"] == 7
+    assert feed(e, (1, 18, 11)) == [("a/x.p", 17, True)]
+
+
+def test_what_was_fed_meanwhile_is_not_undone(high: Rule) -> None:
+    e = Engine([high], [point(1), point(3, "a", "x.q")], START)
+    fork = e.fork([1])
+    feed(e, (1, 20, 11), (1, 26, 11))
+    feed(fork, (1, 4, 1), (3, 5, 11))
+    e.adopt(fork)
+    assert [f.point for f in e.active()] == ["a/x.p"]
+    assert feed(e, (3, 11, 11)) == [("a/x.q", 10, True)]
+
+
+def test_findings_of_a_backlog_can_be_marked(high: Rule) -> None:
+    e = Engine([high], [point(1)])
+    found = e.process(Samples.of([1, 1], [START, START + 6000], [11, 11]))
+    assert [f.late for f in late(found)] == [True]
+    assert [f.id for f in late(found)] == [f.id for f in found]
+
+
+def test_an_engine_without_points_or_rules(high: Rule) -> None:
+    for e in (Engine([], [], START), Engine([high], [], START), Engine([], [point(1)], START)):
+        assert feed(e, (1, 1, 11)) == []
+        assert e.tick(START + 99_999) == e.prove([1, 2], START + 99_999) == e.active() == []
+        assert Engine(e.rules, list(e.points.values())).restore(e.snapshot()) == []
+
+
+# ── the tools below ───────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("ids", [[3, 1, 7], [5, 4_000_000_000, 70_000_000], [], [0]])
+def test_index_finds_dense_and_sparse_ids(ids: list[int]) -> None:
+    index = Index(np.asarray(ids, np.int64))
+    assert index.series[index.find(np.asarray(ids, np.int64))].tolist() == ids
+    if len(ids) or index.table is not None:
+        assert index.find(np.asarray([2, 4_100_000_000])).tolist() == [-1, -1]
+    assert len(index) == len(ids)
+
+
+def test_links_give_every_row_of_a_series_in_order() -> None:
+    links = Links(3, [2, 0, 2, 2], [10, 11, 12, 13], [0, 0, 1, 0])
+    index, rows, roles = links.expand(np.asarray([2, 1, 0, 2]))
+    assert index.tolist() == [0, 0, 0, 2, 3, 3, 3]
+    assert rows.tolist() == [10, 12, 13, 11, 10, 12, 13]
+    assert roles.tolist() == [0, 1, 0, 0, 0, 1, 0]
+
+
+def test_rounds_keep_order_and_never_repeat_a_row() -> None:
+    rows = np.asarray([4, 1, 4, 4, 1, 0])
+    assert [r.tolist() for r in Rounds(5).cut(rows)] == [[0, 1, 5], [2, 4], [3]]
+    assert list(Rounds(5).cut(rows[:0])) == []
+
+
+def test_theil_sen_against_the_definition() -> None:
+    rng = np.random.default_rng(3)
+    x = np.cumsum(rng.integers(1, 4, (5, 9)), axis=1)
+    y = 0.7 * x + rng.normal(0, 1, x.shape)
+    y[:, 4] += 50  # one wild value moves nothing
+    trend = theil_sen(x, y)
+    for k in range(5):
+        slopes = sorted((y[k, b] - y[k, a]) / (x[k, b] - x[k, a]) for a in range(9) for b in range(a + 1, 9))
+        assert trend.slope[k] == np.median(slopes)
+        assert trend.sure[k] < trend.low[k] < trend.slope[k]
+        assert trend.slope[k] == pytest.approx(0.7, abs=0.5)
+        assert trend.level[k] == pytest.approx(np.median(y[k] - trend.slope[k] * (x[k] - x[k, -1])))
+
+
+def test_the_bound_is_the_rank_that_sen_gives() -> None:
+    """n = 10: 45 slopes, sd √125 = 11.18; two-sided 95 % C = 21.9, lower rank (45 − 21.9)/2 = 11.5 → 11th."""
+    assert rank_below(10, 1.959963984540054) == 10
+    assert rank_below(2, 5.0) == 0
+    assert middle(np.asarray([[1.0, 2.0, 4.0, 9.0]])).tolist() == [3.0]
+
+
+def test_the_80_percent_bound_holds_its_promise() -> None:
+    """Of 2,000 noisy lines, the slope is above its one-sided 80 % bound in about 80 %."""
+    rng = np.random.default_rng(11)
+    x = np.tile(np.arange(20), (2000, 1))
+    trend = theil_sen(x, 0.3 * x + rng.normal(0, 1, x.shape))
+    assert 0.77 < float((trend.low < 0.3).mean()) < 0.87
+    assert 0.95 < float((trend.sure < 0.3).mean()) < 0.995
