@@ -48,7 +48,9 @@ class Cycle:
         cards: CardOf | None = None,
         say: SentenceOf | None = None,
     ) -> None:
-        """Start empty. firms: firm by estate · units: unit by point id · cards: the steps of a P1 card ·
+        """Start empty.
+
+        firms: firm by estate · units: unit by point id · cards: the steps of a P1 card ·
         say: the sentence of a finding (without it: name, value and limit).
         """
         self.rules: dict[str, RuleFacts] = {**DRILLS, **rules}
