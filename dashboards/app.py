@@ -61,7 +61,9 @@ def create_app(
     app.include_router(reference.router)
     app.mount("/api-assets", StaticFiles(directory=HERE / "api" / "assets"))
     app.mount("/static", GZipMiddleware(_Static(directory=HERE / "static", check_dir=False)))
-    if importlib.util.find_spec("dashboards.pages") is not None:
+    # The interface also serves without pages.
+    pages = importlib.util.find_spec("dashboards.pages")
+    if pages is not None and pages.origin is not None:
         app.include_router(importlib.import_module("dashboards.pages").router(web))
     app.add_middleware(Wall, options=options, clock=clock, counters=web.counters, on_error=_on_error)
     return app

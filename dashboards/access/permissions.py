@@ -38,6 +38,8 @@ ACTIONS: Mapping[str, tuple[str, frozenset[str]]] = {
         ("alarm.note", "write a note", O, T, S, M, C, A),
         ("alarm.oos", "out of service; life safety needs a second person who may do this", S, M, A),
         ("alarm.reset", "reset a latched alarm, with evidence", O, S, M, A),
+        ("order.create", "open one for what a person reports", O, S, M, A),
+        ("order.release", "let the calls of a drill or a commissioning leave the estate", O, S, M, A),
         ("order.accept", "accept", O, T, S, M, C, A),
         ("order.en_route", "on the way", O, T, S, M, C, A),
         ("order.arrive", "arrived", O, T, S, M, C, A),
@@ -48,12 +50,12 @@ ACTIONS: Mapping[str, tuple[str, frozenset[str]]] = {
         ("order.check", "fill in an item of the checklist", O, T, S, M, C, A),
         ("order.note", "write a note", O, T, S, M, C, A),
         ("order.reject", "refuse with a reason", O, T, S, M, C, A),
-        ("order.reassign", "hand over to somebody else", O, T, S, M, A),
+        ("order.reassign", "hand over to somebody else", O, S, M, A),
         ("order.verify", "override the sensor: it is in order, with a reason", S, M, A),
-        ("order.close", "close a verified order", S, M, A),
+        ("order.close", "close a verified order whose checklist is complete", O, T, S, M, C, A),
         ("order.cancel", "cancel with a reason", S, M, A),
         ("asset.mode", "commissioning or normal", S, M, A),
-        ("drill.start", "start a drill", S, M, A),
+        ("drill.start", "start a drill", O, S, M, A),
         ("settings.view", "read matrix, shifts, calendars, limits, channels", S, M, A),
         ("settings.put", "change them", M, A),
         ("users.view", "list people", M, A),
@@ -80,10 +82,18 @@ def actions_of(role: str) -> list[str]:
 
 
 def owns(actor: Actor, order: Mapping[str, Any]) -> bool:
-    """Whether the person may act on this very order: by duty or by name; other roles on all in scope."""
-    if actor.role not in DUTY_BOUND:
-        return True
-    return order.get("party") in actor.duties or actor.id in (order.get("assignee"), order.get("backup"))
+    """Whether the person may act on this very order; roles that are not duty-bound may on all in scope."""
+    return actor.role not in DUTY_BOUND or concerns(actor, order)
+
+
+def concerns(actor: Actor, order: Mapping[str, Any]) -> bool:
+    """Whether an order is the person's: assigned by name, or to a duty that was called for it."""
+    called = {
+        order.get("party"),
+        order.get("backup"),
+        *(step.get("role") for step in order.get("ladder") or ()),
+    }
+    return bool(called & actor.duties) or actor.id == order.get("assignee")
 
 
 def markdown() -> str:

@@ -21,6 +21,8 @@ from gateway.model import Command, Ms
 DAY: Ms = 86_400_000
 OLDEST: Ms = 7 * DAY
 AHEAD: Ms = 60_000
+INNER = ("memory", "keep")
+"""Where the core keeps its own notes in a stored alarm and in a stored order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,8 @@ class Acting:
         data = body.model_dump(exclude={"done_at", "sent_at"}, exclude_none=True) | more
         at = done_at(body, self.caller.web.desk.now(), self.caller.web.clock.speed)
         result = await submit(self.caller, self.key, self.kind, self.subject, data, at, self.version)
-        headers = {"ETag": f'"{result["version"]}"'} if "version" in result else {}
+        thing = result.get(self.kind.partition(".")[0], {})
+        headers = {"ETag": f'"{thing["version"]}"'} if "version" in thing else {}
         return reply(result, headers=headers)
 
 
@@ -92,25 +95,28 @@ async def submit(
 
 
 async def _conflict(caller: Caller, kind: str, subject: str, error: Conflict) -> Problem:
-    record = await asyncio.to_thread(caller.web.desk.state.record, kind.partition(".")[0], subject) or {}
+    where = subject.partition("/")[::2] if kind == "settings.put" else (kind.partition(".")[0], subject)
+    record = await asyncio.to_thread(caller.web.desk.state.record, *where) or {}
     found = _last_change(record)
     if found is None:
-        return Problem(409, "http.409", extra={"detail": str(error), "current": record or None})
+        return Problem(409, "http.409", extra={"detail": str(error), "current": shown(record) or None})
     who, when = found
-    extra = {"who": who, "when": when, "current": record, "reason": str(error)}
-    shown = datetime.fromtimestamp(when / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    return Problem(409, "problem.conflict", extra=extra, who=who, when=shown)
+    extra = {"who": who, "when": when, "current": shown(record), "reason": str(error)}
+    at = datetime.fromtimestamp(when / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return Problem(409, "problem.conflict", extra=extra, who=who, when=at)
+
+
+def shown(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored alarm or order without what the core keeps in it for itself."""
+    return {k: v for k, v in record.items() if k not in INNER}
 
 
 def _last_change(record: Mapping[str, Any]) -> tuple[str, Ms] | None:
-    """Who changed an alarm or order last, as far as the record says."""
-    stamps = [(t, record.get("by", {}).get(state)) for state, t in (record.get("stamps") or {}).items() if t]
-    stamps.append((record.get("acked_at"), record.get("acked_by")))
-    known = [(int(t), str(who)) for t, who in stamps if t and who]
-    if not known:
-        return None
-    when, who = max(known)
-    return who, when
+    """Who changed a record last, and when, as far as it says."""
+    inner: Mapping[str, Any] = next((record[k] for k in INNER if k in record), record)
+    who = inner.get("changed_by") or inner.get("author")
+    when = inner.get("changed_at") or record.get("changed_at")
+    return (str(who), int(when)) if who and when else None
 
 
 def done_at(body: Act, now: Ms, speed: float = 1.0) -> Ms:

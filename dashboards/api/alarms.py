@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from dashboards.access.permissions import allows
-from dashboards.api.acting import Acting, acting, find
+from dashboards.api.acting import Acting, acting, find, shown
 from dashboards.api.bodies import Ack, Assign, NoteBody, OutOfService, Plain, Reset, Shelve
 from dashboards.api.deps import Caller, need, reply
 from dashboards.api.history import event_json
@@ -26,7 +26,7 @@ async def alarm(id: str, caller: Annotated[Caller, Depends(need("view.wall"))]) 
         lambda: caller.web.desk.state.events(estate=record["estate"], subject=id, limit=500)
     )
     return reply(
-        {"alarm": record, "events": [event_json(seq, e, caller) for seq, e in events]},
+        {"alarm": shown(record), "events": [event_json(seq, e, caller) for seq, e in events]},
         headers={"ETag": f'"{record.get("version", 0)}"'},
     )
 

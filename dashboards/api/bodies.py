@@ -61,8 +61,8 @@ class NoteBody(Act):
 class OutOfService(Act):
     """Out of service under a permit. `second`: an act token of the second person (life safety needs one)."""
 
-    minutes: int = Field(ge=1, le=60 * 24 * 31)
-    permit: Annotated[str, Field(min_length=2, max_length=200)]
+    minutes: int = Field(ge=0, le=60 * 24 * 7, description="0: back in service")
+    permit: Annotated[str, Field(max_length=200)] = ""
     second: str | None = Field(None, max_length=100)
 
 
@@ -103,6 +103,16 @@ class Check(Act):
 
     item: Annotated[str, Field(min_length=1, max_length=60)]
     value: bool | float | Annotated[str, Field(max_length=1000)]
+
+
+class NewOrder(Act):
+    """An order from a person: a resident's report, a call, or one's own observation."""
+
+    asset: UserId
+    text: Annotated[str, Field(min_length=1, max_length=2000)]
+    event: Annotated[str, Field(max_length=40)] = "human_report"
+    source: Literal["resident", "call", "manual"] = "manual"
+    priority: int | None = Field(None, ge=1, le=4)
 
 
 class LoginBody(Body):

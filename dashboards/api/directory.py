@@ -52,18 +52,18 @@ class Directory:
         return [e for e, body in self.estates.items() if scope.allows(firm=body.get("firm", ""), estate=e)]
 
     def within(self, scope: Scope, value: Any) -> Any:
-        """A JSON value without the list members that name an estate outside of the scope."""
+        """A JSON value without the members that name an estate outside of the scope."""
         if scope == EVERYTHING:
             return value
         if isinstance(value, Mapping):
-            return {k: self.within(scope, v) for k, v in value.items()}
+            return {k: self.within(scope, v) for k, v in value.items() if self._inside(scope, v)}
         if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-            return [
-                self.within(scope, v)
-                for v in value
-                if not (isinstance(v, Mapping) and "estate" in v) or self.allows(scope, str(v["estate"]))
-            ]
+            return [self.within(scope, v) for v in value if self._inside(scope, v)]
         return value
+
+    def _inside(self, scope: Scope, member: Any) -> bool:
+        named = isinstance(member, Mapping) and "estate" in member
+        return not named or self.allows(scope, str(member["estate"]))
 
     def _again(self) -> None:
         if self._learnt is None or self._clock.monotonic() - self._learnt > AGAIN_S:

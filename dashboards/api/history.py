@@ -14,7 +14,7 @@ from dashboards.access.permissions import allows
 from dashboards.api.deps import Caller, need, reply
 from dashboards.problems import Problem
 from gateway.errors import NotFound
-from gateway.model import Event, Ms
+from gateway.model import Event, Ms, Scope
 from gateway.ports import SampleStore
 
 router = APIRouter(tags=["history"])
@@ -23,7 +23,6 @@ DAY: Ms = 86_400_000
 LONGEST: Ms = 400 * DAY
 PERSONAL = frozenset({"note", "text", "address", "phone", "lat", "lon", "by", "name", "to", "second"})
 """Fields of an event that a regulator does not get."""
-ABOUT_PEOPLE = ("user.", "settings.")
 
 From = Annotated[Ms, Query(alias="from", description="ms UTC, included")]
 To = Annotated[Ms, Query(alias="to", description="ms UTC, excluded")]
@@ -83,7 +82,7 @@ async def events(
     start: Annotated[Ms | None, Query(alias="from")] = None,
     end: Annotated[Ms | None, Query(alias="to")] = None,
     after: Annotated[int | None, Query(description="chain number, within one estate")] = None,
-    newest: bool = True,
+    newest: Annotated[bool | None, Query(description="left out: only without `after`")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
 ) -> Response:
     """Facts of the scope. With `estate` and `after` one can walk the whole chain."""
@@ -93,6 +92,8 @@ async def events(
     estates = [estate] if estate is not None else directory.estates_of(caller.scope)
     if estate is not None and not directory.allows(caller.scope, estate):
         raise Problem(404, "problem.scope")
+
+    backwards = after is None if newest is None else newest
 
     def read() -> list[tuple[int, Event]]:
         found: list[tuple[int, Event]] = []
@@ -106,20 +107,24 @@ async def events(
                 end=end,
                 after=after,
                 limit=limit,
-                newest_first=newest,
+                newest_first=backwards,
             )
         return found
 
     found = await asyncio.to_thread(read)
     seen = [(seq, e) for seq, e in found if _visible(caller, e)]
     if estate is None:
-        seen.sort(key=lambda item: item[1].t, reverse=newest)
+        seen.sort(key=lambda item: item[1].t, reverse=backwards)
     last = max((seq for seq, _ in found), default=after) if estate is not None else None
     return reply({"events": [event_json(seq, e, caller) for seq, e in seen[:limit]], "last": last})
 
 
 def _visible(caller: Caller, event: Event) -> bool:
-    if event.kind.startswith(ABOUT_PEOPLE) and not allows(caller.actor.role, "settings.view"):
+    if event.kind.startswith("user.") and not (
+        allows(caller.actor.role, "users.view") and caller.scope == Scope()
+    ):
+        return False  # log-ins and people of all estates
+    if event.kind.startswith("settings.") and not allows(caller.actor.role, "settings.view"):
         return False
     return not event.asset or caller.web.directory.allows_asset(caller.scope, event.asset)
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from dashboards.access.permissions import owns
-from dashboards.api.acting import Acting, acting, find
+from dashboards.access.permissions import concerns, owns
+from dashboards.api.acting import Acting, acting, done_at, find, shown, submit
 from dashboards.api.alarms import known_person
-from dashboards.api.bodies import Arrive, Check, Done, NoteBody, Plain, ReasonBody, Reassign
-from dashboards.api.deps import Caller, need, reply
+from dashboards.api.bodies import Arrive, Check, Done, NewOrder, NoteBody, Plain, ReasonBody, Reassign
+from dashboards.api.deps import Caller, key_of, need, reply
 from dashboards.api.history import event_json
+from dashboards.problems import Problem
 
 router = APIRouter(prefix="/orders", tags=["orders"])
 CLOSED = frozenset({"CLOSED", "CANCELLED", "REASSIGNED"})
@@ -31,20 +32,28 @@ async def orders(
     """Orders of the scope, urgent and new ones first. `mine`: of my duty or on my name."""
     records = await asyncio.to_thread(lambda: caller.web.desk.state.records("order", estate=estate))
     found = [
-        body
+        shown(body)
         for _, body in records
         if caller.web.directory.allows_body(caller.scope, body)
         and (not state or body["state"] in state)
         and not (open and body["state"] in CLOSED)
-        and not (mine and not _mine(caller, body))
+        and not (mine and not concerns(caller.actor, body))
     ]
     found.sort(key=lambda o: (o.get("priority", 4), -int((o.get("stamps") or {}).get("NEW") or 0), o["id"]))
     return reply({"orders": found[:limit], "total": len(found)})
 
 
-def _mine(caller: Caller, order: dict[str, object]) -> bool:
-    actor = caller.actor
-    return order.get("party") in actor.duties or actor.id in (order.get("assignee"), order.get("backup"))
+@router.post("")
+async def create(
+    body: NewOrder, request: Request, caller: Annotated[Caller, Depends(need("order.create"))]
+) -> Response:
+    """What a person reports or sees; the same report on the same thing joins the order that is open."""
+    if not caller.web.directory.allows_asset(caller.scope, body.asset):
+        raise Problem(404, "problem.scope")
+    key = key_of(request, caller, "order.create", body.asset)
+    data = body.model_dump(exclude={"asset", "done_at", "sent_at"}, exclude_none=True)
+    at = done_at(body, caller.web.desk.now(), caller.web.clock.speed)
+    return reply(await submit(caller, key, "order.create", body.asset, data, at))
 
 
 @router.get("/{id}")
@@ -55,7 +64,7 @@ async def order(id: str, caller: Annotated[Caller, Depends(need("view.orders"))]
         lambda: caller.web.desk.state.events(estate=record["estate"], subject=id, limit=500)
     )
     body = {
-        "order": record, "mine": owns(caller.actor, record),
+        "order": shown(record), "mine": owns(caller.actor, record),
         "events": [event_json(seq, e, caller) for seq, e in events],
     }  # fmt: skip
     return reply(body, headers={"ETag": f'"{record.get("version", 0)}"'})
@@ -154,4 +163,10 @@ async def cancel(
     body: ReasonBody, act: Annotated[Acting, Depends(acting("order", "order.cancel"))]
 ) -> Response:
     """Cancel with a reason."""
+    return await act.do(body)
+
+
+@router.post("/{id}/release")
+async def release(body: Plain, act: Annotated[Acting, Depends(acting("order", "order.release"))]) -> Response:
+    """Confirm: the calls that a drill or a commissioning held back leave the estate."""
     return await act.do(body)

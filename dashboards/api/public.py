@@ -54,7 +54,7 @@ def make_board(snapshot: Mapping[str, Any], estate: str) -> dict[str, Any]:
     alarms = [a for a in snapshot["alarms"] if a["estate"] == estate and _counts(a)]
     orders = [o for o in snapshot["orders"] if o["estate"] == estate and _shown(o)]
     assets = []
-    for asset in (a for a in snapshot["assets"] if a["estate"] == estate):
+    for asset in (a for a in snapshot["assets"] if a["estate"] == estate and a["system"] != "gateway"):
         keeper = contractors.get(asset.get("contractor") or "", {})
         mine = [o for o in orders if o.get("asset") == asset["id"]]
         status = _status(asset, [a for a in alarms if a["asset"] == asset["id"]], mine, silent)

@@ -20,7 +20,7 @@ from gateway.model import Scope
 from gateway.ports import User
 
 router = APIRouter(tags=["settings"])
-KINDS = ("matrix", "shifts", "calendars", "limits", "silences", "channels", "checklists")
+KINDS = ("matrix", "shifts")
 _ID = re.compile(r"[a-z0-9][a-z0-9_.@/:-]{0,99}")
 
 

@@ -9,7 +9,6 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
-import orjson
 from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
@@ -74,12 +73,24 @@ async def stats_csv(
 def to_csv(rows: Iterable[Mapping[str, Any]], lang: str) -> bytes:
     """Rows with the union of their keys as columns; texts that a spreadsheet would calculate are quoted."""
     rows = list(rows)
-    columns = list(dict.fromkeys(key for row in rows for key in row))
+    columns = [c for c in dict.fromkeys(key for row in rows for key in row) if not _nested(rows, c)]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow([_cell(c, lang) for c in columns])
     writer.writerows([[_cell(row.get(c), lang) for c in columns] for row in rows])
     return out.getvalue().encode("utf-8-sig")
+
+
+def _nested(rows: Iterable[Mapping[str, Any]], column: str) -> bool:
+    """Whether a column holds lists or objects (segments, references): those are in the JSON."""
+    return any(
+        isinstance(v, list) or (isinstance(v, Mapping) and not _is_text(v))
+        for v in (r.get(column) for r in rows)
+    )
+
+
+def _is_text(value: Mapping[str, Any]) -> bool:
+    return bool(value) and set(value) <= {"zh", "en"}
 
 
 def _cell(value: Any, lang: str) -> str:
@@ -90,7 +101,5 @@ def _cell(value: Any, lang: str) -> str:
         return "1" if value else "0"
     if isinstance(value, int | float):
         return repr(value)
-    if isinstance(value, Mapping) and set(value) <= {"zh", "en"} and value:
-        value = pick(value, lang)
-    text = value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
+    text = pick(value, lang)
     return "'" + text if text.lstrip(" \n").startswith(FORMULA) or text.startswith(FORMULA) else text

@@ -56,7 +56,7 @@ class WebDesk:
         return self.clock.now()
 
     def health(self) -> dict[str, Any]:
-        edges = [{"id": f"gw-{e}", "estate": e, "online": 1} for e in FIRM_OF]
+        edges = {f"gw-{e}": {"estate": e, "online": True} for e in FIRM_OF}
         return {"core": {"ok": 1}, "edges": edges}
 
     def can(self, actor: Actor, action: str) -> bool:
@@ -97,14 +97,14 @@ class WebDesk:
         if self.fails is not None:
             raise self.fails
         kind = command.kind.partition(".")[0]
-        estate, result = "", dict(command.data)
-        if kind in ("alarm", "order"):
-            result = self._change(kind, command)
-            estate = result["estate"]
+        estate, asset, result = "", "", dict(command.data)
+        if kind in ("alarm", "order") and command.kind != "order.create":
+            body = self._change(kind, command)
+            estate, asset, result = body["estate"], body["asset"], {kind: body}
         self.commands.append(command)
         event = Event(
             f"e{len(self.commands)}", estate or "garden", command.done_at, command.kind, command.subject,
-            command.actor.id, result.get("asset", ""), dict(command.data),
+            command.actor.id, asset, dict(command.data),
         )  # fmt: skip
         self._state.commit(Commit(events=[event]))
         self.done[command.id] = result
@@ -117,13 +117,15 @@ class WebDesk:
         if command.version not in (None, body["version"]):
             raise Conflict(f"version {body['version']}")
         body["version"] += 1
+        inner = body["memory" if kind == "alarm" else "keep"]
+        inner["changed_by"], body["changed_at"] = command.actor.id, command.done_at
         if command.kind == "alarm.ack":
             body |= {"state": "ACKED", "acked_by": command.actor.id, "acked_at": command.done_at}
         if command.kind == "order.accept":
             body["state"] = "ACCEPTED"
             body["stamps"]["ACCEPTED"], body["by"]["ACCEPTED"] = command.done_at, command.actor.id
         self.put(kind, body)
-        return body
+        return {k: v for k, v in body.items() if k not in ("memory", "keep")}
 
     def put(self, kind: str, body: Mapping[str, Any]) -> None:
         """Keep an alarm or order and tell the stream."""
@@ -148,6 +150,7 @@ def alarm(id_: str, asset: str, **more: Any) -> dict[str, Any]:
     base = {
         "id": id_, "asset": asset, "estate": estate, "system": system, "state": "UNACK", "active": True,
         "priority": 1, "version": 1, "name": text("trouble"), "acked_by": None, "acked_at": None,
+        "memory": {"changed_by": "steward", "inner": "secret"},
         "drill": False, "commissioning": False, "assignee": "olga",
         "notes": [{"t": 1, "by": "olga", "text": "x"}],
     }  # fmt: skip
@@ -159,7 +162,7 @@ def order(id_: str, asset: str, party: str, **more: Any) -> dict[str, Any]:
     base = {
         "id": id_, "asset": asset, "estate": estate, "system": system, "state": "DISPATCHED", "party": party,
         "party_name": text(party), "title": text("repair"), "priority": 1, "version": 1,
-        "event": "lift_stopped",
+        "event": "lift_stopped", "keep": {"changed_by": "steward", "inner": "secret"}, "ladder": [],
         "stamps": {"NEW": 1000}, "by": {}, "assignee": None, "backup": None, "drill": False,
         "clocks": {"restore": {"due": 99_000}},
         "notes": [{"t": 1, "by": "olga", "text": "Mr Secret, flat 7"}],

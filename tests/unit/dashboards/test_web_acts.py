@@ -24,8 +24,8 @@ async def test_two_operators_one_wins_and_the_other_sees_who(site: Site) -> None
     assert sorted(a.status_code for a in answers) == [200, 409]
     won, lost = sorted(answers, key=lambda a: a.status_code)
     problem = lost.json()
-    assert problem["who"] == won.json()["acked_by"]
-    assert problem["when"] == won.json()["acked_at"]
+    assert problem["who"] == won.json()["alarm"]["acked_by"]
+    assert problem["when"] == won.json()["alarm"]["acked_at"]
     assert problem["who"] in problem["detail"]
     assert problem["current"]["version"] == 2
     assert won.headers["etag"] == '"2"'
@@ -210,4 +210,7 @@ async def test_an_alarm_comes_with_its_history(site: Site) -> None:
         ("alarm.ack", "operator"),
     ]
     assert body["alarm"]["state"] == "ACKED"
+    assert "secret" not in (await client.get("/api/v1/alarms/a1")).text
+    for path in ("/orders", "/orders/o1"):
+        assert "secret" not in (await client.get(f"/api/v1{path}")).text
     await client.aclose()
