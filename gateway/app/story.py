@@ -58,8 +58,8 @@ class Story:
         asset = self._setup.assets.get(e.get("asset", ""))
         name = f"{asset.name['zh']} {asset.name['en']}" if asset else e.get("asset", "")
         priority = int(data.get("priority") or 4)
-        text = data.get("sentence") or data.get("name") or data.get("title") or {}
-        said = text.get("en", "") if isinstance(text, dict) else str(text)
+        rule = self._setup.rules.by_id.get(str(data.get("rule", "")))
+        said = f"{rule.name['zh']} {rule.name['en']}" if rule else ""
         kind = e["kind"]
         if kind == "alarm.raised":
             return f"[{STYLE[priority]}]{SHAPE[priority]} {escape(name)}: {escape(said)}[/]"

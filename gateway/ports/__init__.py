@@ -1,0 +1,54 @@
+"""The ports: what the two loops and the web need from the outside. Adapters implement them.
+
+Every adapter of a port, the in-memory one included, runs the same contract suite in tests/contract.
+"""
+
+from gateway.ports.accounts import AccountStore, Session, User
+from gateway.ports.bus import Bus, Delivery, Uplink
+from gateway.ports.clock import Clock
+from gateway.ports.desk import Desk, Message
+from gateway.ports.devices import (
+    Answer,
+    Area,
+    Block,
+    Decoded,
+    DeviceError,
+    DeviceException,
+    DeviceModel,
+    Driver,
+    Garbled,
+    LineDown,
+    NoAnswer,
+    Span,
+)
+from gateway.ports.samples import Buckets, SampleStore
+from gateway.ports.state import Commit, Notifier, StateStore
+
+__all__ = [
+    "AccountStore",
+    "Answer",
+    "Area",
+    "Block",
+    "Buckets",
+    "Bus",
+    "Clock",
+    "Commit",
+    "Decoded",
+    "Delivery",
+    "Desk",
+    "DeviceError",
+    "DeviceException",
+    "DeviceModel",
+    "Driver",
+    "Garbled",
+    "LineDown",
+    "Message",
+    "NoAnswer",
+    "Notifier",
+    "SampleStore",
+    "Session",
+    "Span",
+    "StateStore",
+    "Uplink",
+    "User",
+]
