@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
-from alerts.calendars import Calendar, Roster
+from alerts.calendars import Roster, default_calendars
 from alerts.cards import Cards, Phones, cards_of
 from alerts.desk import KINDS, Dispatch
 from alerts.matrix import Matrix
@@ -13,17 +13,6 @@ from alerts.matrix_rows import rows_of
 from gateway.app.setup import Setup
 from gateway.config import yamlmarks
 from gateway.ports import StateStore
-
-DAY_S = 24 * 3600
-WORKDAY = ((9 * 3600, 17 * 3600 + 1800),)
-"""Office hours of the calendar `work`, Monday to Friday."""
-
-
-def calendars(setup: Setup) -> dict[str, Calendar]:
-    """The calendars that matrix rows name."""
-    zone = setup.site.timezone
-    week = (*([WORKDAY] * 5), (), ())
-    return {"24x7": Calendar("24x7", zone), "work": Calendar("work", zone, week)}
 
 
 def matrix_of(setup: Setup, own: list[dict[str, Any]] | None = None) -> Matrix:
@@ -57,7 +46,7 @@ def make_dispatch(setup: Setup, state: StateStore) -> Dispatch:
         matrix_of(setup),
         roster=roster_of(setup),
         cards=Cards(cards_of(cards), phones(setup)),
-        calendars=calendars(setup),
+        calendars=default_calendars(setup.site.timezone),
         firms=setup.site.firm_of,
         units={p.id: p.unit for p in setup.points.values()},
         watchdog_s=setup.site.file.watchdog.notice_s,
