@@ -66,7 +66,7 @@ class PahoUplink:
         self._username, self._password, self._tls = username, password, tls
         self._keepalive, self._window = keepalive_s, window
         self._client: mqtt.Client | None = None
-        self._in_flight: set[int] = set()
+        self._session: _Session
         self._failures = 0
         self._pause = BACK_OFF_S[0]
 
@@ -80,12 +80,12 @@ class PahoUplink:
         client = self._client
         if client is None:
             return False
-        if len(self._in_flight) >= self._window:
+        if self._session.taken - self._session.freed >= self._window:
             return False
         info = client.publish(topic, payload, qos=1, retain=retain)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             return False
-        self._in_flight.add(info.mid)
+        self._session.taken += 1
         return True
 
     async def run(self, on_message: Callable[[str, bytes], None], on_state: Callable[[bool], None]) -> None:
@@ -141,9 +141,7 @@ class PahoUplink:
         client.on_connect = connected
         client.on_subscribe = subscribed
         client.on_message = message
-        # The window belongs to the event loop alone: a lock shared with this callback would deadlock, because
-        # the client calls it and is called by `publish` with locks of its own held.
-        client.on_publish = lambda _c, _u, mid, _r, _p: session.call(self._freed, client, mid)
+        client.on_publish = lambda *_: session.free()
         client.on_disconnect = lambda _c, _u, _f, reason, _p: session.end(str(reason))
         return client
 
@@ -174,8 +172,7 @@ class PahoUplink:
     async def _stay(self, client: mqtt.Client, session: _Session, on_state: Callable[[bool], None]) -> None:
         log.info("broker connected address=%s:%d failures=%d", self._host, self._port, self._failures)
         self._failures, self._pause = 0, BACK_OFF_S[0]
-        self._in_flight.clear()
-        self._client = client
+        self._client, self._session = client, session
         on_state(True)
         try:
             await session.over.wait()
@@ -192,18 +189,18 @@ class PahoUplink:
         await asyncio.to_thread(_wait, info)
         client.disconnect()
 
-    def _freed(self, client: mqtt.Client, mid: int) -> None:
-        if client is self._client:
-            self._in_flight.discard(mid)
-
 
 class _Session:
-    """What the client's thread tells the event loop about one connection."""
+    """What the client's thread tells the event loop about one connection.
+
+    taken is written by the event loop alone and freed by the client's thread alone: a lock here would
+    deadlock, because paho calls back while it holds the mutex that its publish needs.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self.ready, self.over = asyncio.Event(), asyncio.Event()
-        self.subscribed = 0
+        self.subscribed = self.taken = self.freed = 0
         self.reason = ""
 
     def call(self, function: Callable[..., Any], *args: Any) -> None:
@@ -211,6 +208,9 @@ class _Session:
             self._loop.call_soon_threadsafe(function, *args)
         except RuntimeError:
             log.debug("the event loop is closed; a late callback is dropped")
+
+    def free(self) -> None:
+        self.freed += 1
 
     def end(self, reason: str) -> None:
         self.reason = self.reason or reason

@@ -1,7 +1,8 @@
 """What goes out next. Pure bookkeeping over the outbox: lanes by rank, receipts, rewinding, drain rate.
 
 A row is sent from its lane's queue, stays in flight until the core's receipt covers it, and is sent again
-with the same ids after a new connection or when no receipt comes for 30 s (then less and less often).
+with the same ids after a new connection or when no receipt comes for 30 s (3 s when later ones got
+theirs), then less and less often.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ class _Lane:
     taken: int = 0
     top: int = 0
     limit: int = IN_FLIGHT_LIMIT
+    pause_s: float = RESEND_S[0]
+    progress_at: float = 0.0
 
     @property
     def open(self) -> bool:
@@ -64,9 +67,9 @@ class Courier:
         self._direct: deque[tuple[str, bytes, bool]] = deque()
         self._acked: dict[tuple[str, str], int] = {}
         self._sent: dict[str, int] = {}
+        self._last_data_ack = 0.0
         self._budget = 0.0
         self._budget_at = 0.0
-        self._patience = RESEND_S[0]
         self.online = False
         self.resent = 0
         self.last_ack = 0.0
@@ -165,10 +168,12 @@ class Courier:
         if lane is None:
             return None
         self.last_ack = now_s
-        self._patience = RESEND_S[0]
+        if ack.lane != "event":
+            self._last_data_ack = now_s
         upto = min(ack.upto, self._sent.get(ack.lane, 0)) if ack.boot == self._boot else ack.upto
         if upto <= self._acked.get((ack.boot, ack.lane), 0):
             return None
+        lane.progress_at, lane.pause_s = now_s, RESEND_S[0]
         self._acked[ack.boot, ack.lane] = upto
         covered = []
         for n, (boot, seq, _) in lane.flight.items():  # in the order of sending: rising within a boot
@@ -196,14 +201,27 @@ class Courier:
             lane.rewind()
 
     def overdue(self, now_s: float) -> bool:
-        """Resend when a row has waited too long for its receipt; True when that was so."""
-        oldest = min((_sent_at(lane) for lane in self._lanes.values() if lane.flight), default=now_s)
-        if not self.online or now_s - oldest < self._patience:
+        """Send lanes again that got no receipt for too long; True when there were any.
+
+        A tenth of the wait is enough when receipts for later messages have come: something was lost. The
+        core takes events first, so for an event any receipt tells; for the rest those of events do not.
+        """
+        if not self.online:
             return False
-        log.warning("no receipt from the core for %.0f s; sending again", now_s - oldest)
-        self._patience = min(self._patience * 2, RESEND_S[1])
-        self.resend()
-        return True
+        late = []
+        for name, lane in self._lanes.items():
+            since = max(_sent_at(lane), lane.progress_at) if lane.flight else now_s
+            heard = self.last_ack if name == "event" else self._last_data_ack
+            if now_s - since >= lane.pause_s or heard - since >= lane.pause_s / 10:
+                late.append(lane)
+        rows = sum(len(lane.flight) for lane in late)
+        if late and self.resent == 0:
+            log.warning("no receipt from the core for %d messages; they are sent again", rows)
+        self.resent += rows
+        for lane in late:
+            lane.pause_s = min(lane.pause_s * 2, RESEND_S[1])
+            lane.rewind()
+        return bool(late)
 
 
 def _sent_at(lane: _Lane) -> float:

@@ -20,7 +20,7 @@ SILENT_CORE_S = 60.0
 
 
 class Link:
-    """Wraps the uplink. `wake` asks for a tick (True: an account is due with it); acks and commands wait for it.
+    """Wraps the uplink. `wake` asks for a tick (True: with an account); acks and commands wait for it.
 
     conn: connections since the outbox was made; with the boot it orders presence messages.
     """

@@ -112,6 +112,46 @@ def test_what_has_no_receipt_is_sent_again_with_the_same_ids_less_and_less_often
     assert bench.courier.overdue(bench.now)
 
 
+def test_receipts_for_later_messages_show_a_loss_and_it_is_made_good_soon(bench: Bench) -> None:
+    bench.add("live", 3)
+    bench.go()
+    bench.ack("live", 1)
+    bench.now += 4
+    assert not bench.courier.overdue(bench.now)
+    bench.add("live", 1)
+    bench.go()
+    bench.ack("live", 1)
+    assert bench.courier.overdue(bench.now)
+    assert bench.go() == [("live", 2), ("live", 3), ("live", 4)]
+    bench.now += 4
+    bench.ack("live", 1)
+    assert not bench.courier.overdue(bench.now)  # the pause doubles while that does not help
+    bench.now += 3
+    bench.ack("live", 1)
+    assert bench.courier.overdue(bench.now)
+
+
+def test_a_lost_event_is_sent_again_as_soon_as_anything_shows_that_the_core_is_there(bench: Bench) -> None:
+    bench.add("event")
+    bench.add("live", 2)
+    bench.go()
+    bench.now += 4
+    bench.ack("live", 2)
+    assert bench.courier.overdue(bench.now)
+    assert bench.go() == [("event", 1)]
+
+
+def test_a_busy_core_that_gets_on_is_not_pressed(bench: Bench) -> None:
+    bench.add("live", 100)
+    bench.add("event")
+    bench.go()
+    bench.ack("event", 1)
+    for upto in range(1, 50):
+        bench.now += 2
+        bench.ack("live", upto)
+        assert not bench.courier.overdue(bench.now)
+
+
 def test_a_new_connection_sends_what_has_no_receipt(bench: Bench) -> None:
     bench.add("table")
     bench.add("event", 3)
