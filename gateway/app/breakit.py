@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from gateway.app.context import Places
 from gateway.errors import BadInput, NotFound
 from simulators.control import send
 
@@ -17,8 +19,8 @@ from simulators.control import send
 class BreakIt:
     """Callable for `WebOptions.breakit`. {"do": fault|clear|list|kill, …}."""
 
-    def __init__(self, control: str, children: Path) -> None:
-        self._control, self._children = control, children
+    def __init__(self, control: str, data: Path) -> None:
+        self._control, self._data = control, data
 
     async def __call__(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Carry one breakage out. Raises BadInput, NotFound, Retryable."""
@@ -31,13 +33,19 @@ class BreakIt:
 
     def _kill(self, name: str) -> dict[str, Any]:
         """End an edge or the broker as a crash would; the supervisor starts it again."""
-        try:
-            pids = orjson.loads(self._children.read_bytes())
-        except (OSError, orjson.JSONDecodeError):
-            pids = {}
+        pids = self._pids()
         wanted = [n for n in pids if n == name or (name == "edge" and n.startswith("edge-"))]
         if not wanted or name == "core":
             raise NotFound(f"there is no process {name!r} to kill; there are {', '.join(sorted(pids))}")
         for n in wanted:
             os.kill(int(pids[n]), signal.SIGKILL)
         return {"ok": True, "killed": wanted}
+
+    def _pids(self) -> dict[str, int]:
+        """Live processes by name; the broker's own file knows it also after a restart."""
+        pids: dict[str, int] = {}
+        for path, key in ((Places(self._data).children, ""), (self._data / "broker.json", "broker")):
+            with contextlib.suppress(OSError, orjson.JSONDecodeError, KeyError):
+                found = orjson.loads(path.read_bytes())
+                pids |= {key: int(found["pid"])} if key else found
+        return pids

@@ -6,6 +6,7 @@ import http.cookiejar
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -44,6 +45,21 @@ class Client:
                 self._url + path, orjson.dumps(body), headers, method="POST"
             )
         )
+
+    def stream(self) -> Iterator[tuple[str, Any]]:
+        """Live messages (event, data) until the connection ends. Raises Retryable."""
+        request = urllib.request.Request(f"{self._url}/api/v1/stream")  # noqa: S310 - own http address
+        try:
+            with self._opener.open(request, timeout=60) as answer:
+                event = ""
+                for raw in answer:
+                    line = raw.decode().rstrip("\r\n")
+                    if line.startswith("event:"):
+                        event = line[6:].strip()
+                    elif line.startswith("data:"):
+                        yield event, orjson.loads(line[5:])
+        except OSError as e:
+            raise Retryable(f"{self._url}: {e}") from e
 
     def _ask(self, request: urllib.request.Request) -> Any:
         try:

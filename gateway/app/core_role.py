@@ -31,6 +31,7 @@ from gateway.app.breakit import BreakIt
 from gateway.app.context import DEMO, MQTT, NATS, ClockOrigin, Places
 from gateway.app.dispatch import make_dispatch
 from gateway.app.heartbeat import heartbeat
+from gateway.app.housekeeping import keep_house
 from gateway.app.settings import Settings
 from gateway.app.setup import Setup
 from gateway.core.desk import CoreDesk
@@ -129,7 +130,7 @@ async def _serve(
     }
     web = WebOptions(
         figures=Regulator(setup.assets, lambda a: gateways[a]),
-        breakit=BreakIt(demo["control"], places.children) if demo.get("control") else None,
+        breakit=BreakIt(demo["control"], options.data) if demo.get("control") else None,
         hosts=("*",) if options.host not in ("", "127.0.0.1") else WebOptions.hosts,
     )
     app = create_app(desk, state, clock, web)
@@ -146,6 +147,7 @@ async def _serve(
             group.create_task(core.run(), name="core")
             await core.ready.wait()
             group.create_task(serve(app, host, port, listening), name="web")
+            group.create_task(keep_house(samples, state, clock), name="housekeeping")
             group.create_task(answer_backups(options.data, state, samples, clock), name="backups")
             group.create_task(heartbeat(setup.site.file.watchdog, core, clock), name="heartbeat")
     finally:

@@ -66,7 +66,8 @@ class Station:
         a = self.mqtt(name)
         login = f"{quote(a.user)}:{quote(a.password)}@" if a.user else ""
         out = {**os.environ, CLOCK: str(self.origin), MQTT: f"mqtt://{login}{a.host}:{a.port}"}
-        if self.broker is not None and name == "core":
+        # Without a stream that keeps what it acknowledges the core reads by plain MQTT, and the log says so.
+        if self.broker is not None and self.broker.self_test.ok and name == "core":
             host = self.broker.nats_url.removeprefix("nats://")
             out[NATS] = f"nats://{login}{host}"
         return out

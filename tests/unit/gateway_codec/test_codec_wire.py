@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import orjson
@@ -172,7 +173,7 @@ EVENT = {"boot": "b", "lane": "event", "seq": 1, "tab": TAB, "t": 1, "i": 0, "id
         (Data, [1, 2]),
     ],
 )  # fmt: skip
-def test_other_wrong_shapes_are_refused(kind: type, body: object) -> None:
+def test_other_wrong_shapes_are_refused(kind: Any, body: object) -> None:
     with pytest.raises(BadMessage):
         kind.decode(orjson.dumps(body))
 
