@@ -32,6 +32,8 @@ BEHIND = (10, 11)
 RECONNECT_S = (0.1, 5.0)
 PROBE_SPACING_MS = 1000.0
 OVERLOAD_ROUNDS = 3
+EARLY_MS = 1.0
+"""Timers fire a fraction of a millisecond early; without this every round would wake up twice."""
 
 
 class Sink(Protocol):
@@ -128,7 +130,7 @@ class Line:
         now = self._now()
         if not self._up and self._clock.monotonic() >= self._retry_at:
             await self._connect()
-        due = self._grid.pick(now)
+        due = self._grid.pick(now + EARLY_MS)
         if due is not None:
             unit, n = self._jobs[due.job]
             await self._guarded(unit, unit.jobs[n], due)

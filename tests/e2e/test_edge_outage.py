@@ -103,6 +103,7 @@ async def running(plant: Plant) -> AsyncIterator[Plant]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+@pytest.mark.slow
 async def test_broker_killed_twice_and_every_reading_arrives_once(tmp_path: Path, broker: Mosquitto) -> None:
     async with running(Plant(tmp_path, broker.port)) as plant:
         core = plant.core
@@ -139,6 +140,7 @@ async def test_rows_stay_until_the_core_confirms_them(tmp_path: Path, broker: Mo
     assert plant.sent() == [float(k) for k in range(1, plant.count + 1)]
 
 
+@pytest.mark.slow
 async def test_after_an_outage_the_call_overtakes_the_telemetry(tmp_path: Path, broker: Mosquitto) -> None:
     async with running(Plant(tmp_path, broker.port)) as plant:
         core = plant.core

@@ -125,7 +125,7 @@ async def test_readings_arrive_on_their_lanes_and_the_balance_closes_when_pollin
 
 async def test_presence_is_said_with_boot_and_connection(site: Site) -> None:
     async with site.running() as edge:
-        await until(lambda: any(leaf == "birth" for leaf, _ in site.core.other))
+        await until(lambda: any(leaf == "birth" for leaf, _ in site.core.other) and bool(site.core.messages))
         topic, will = site.uplink.hello.will()
         client_id = site.uplink.hello.client_id
         site.uplink.link(up=False)
