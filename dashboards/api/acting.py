@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 from fastapi import Depends, Request
 from starlette.responses import Response
 
+from dashboards.access.people import actor_of
 from dashboards.access.permissions import owns
 from dashboards.api.bodies import Act
 from dashboards.api.deps import Caller, key_of, need, reply, version_of
@@ -101,9 +102,11 @@ async def _conflict(caller: Caller, kind: str, subject: str, error: Conflict) ->
     if found is None:
         return Problem(409, "http.409", extra={"detail": str(error), "current": shown(record) or None})
     who, when = found
-    extra = {"who": who, "when": when, "current": shown(record), "reason": str(error)}
-    at = datetime.fromtimestamp(when / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    return Problem(409, "problem.conflict", extra=extra, who=who, when=at)
+    person = await asyncio.to_thread(caller.web.accounts.user, who)
+    name = actor_of(person).name if person else who
+    extra = {"who": who, "who_name": name, "when": when, "current": shown(record), "reason": str(error)}
+    at = datetime.fromtimestamp(when / 1000, caller.web.directory.zone).strftime("%Y-%m-%d %H:%M:%S")
+    return Problem(409, "problem.conflict", extra=extra, who=name, when=at)
 
 
 def shown(record: Mapping[str, Any]) -> dict[str, Any]:

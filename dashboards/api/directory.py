@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from gateway.model import EVERYTHING, Scope
 from gateway.ports import Clock, Desk
@@ -20,11 +22,13 @@ class Directory:
         self._learnt: float | None = None
         self.estates: dict[str, dict[str, Any]] = {}
         self.assets: dict[str, dict[str, Any]] = {}
+        self.zone: tzinfo = UTC
 
     def learn(self) -> dict[str, Any]:
         """Read everything anew; the snapshot that it was read from. Call it on the event loop."""
         self._learnt = self._clock.monotonic()
         snapshot = self._desk.snapshot(EVERYTHING)
+        self.zone = ZoneInfo(snapshot.get("site", {}).get("timezone", "UTC"))
         self.estates = {e["id"]: e for e in snapshot.get("estates", ())}
         self.assets = {a["id"]: a for a in snapshot.get("assets", ())}
         return snapshot
@@ -49,6 +53,8 @@ class Directory:
 
     def estates_of(self, scope: Scope) -> list[str]:
         """Ids of the estates within the scope."""
+        if self._learnt is None:
+            self.learn()
         return [e for e, body in self.estates.items() if scope.allows(firm=body.get("firm", ""), estate=e)]
 
     def within(self, scope: Scope, value: Any) -> Any:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Annotated, Any
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, TypedDict
 
 import numpy as np
 from fastapi import APIRouter, Depends, Query
@@ -21,8 +22,23 @@ router = APIRouter(tags=["history"])
 
 DAY: Ms = 86_400_000
 LONGEST: Ms = 400 * DAY
+MOST_READ = 50_000
+"""So many events are looked through for one page."""
 PERSONAL = frozenset({"note", "text", "address", "phone", "lat", "lon", "by", "name", "to", "second"})
 """Fields of an event that a regulator does not get."""
+
+
+class Ask(TypedDict):
+    """What `StateStore.events` is asked, apart from estate and limit."""
+
+    kinds: Sequence[str]
+    subject: str
+    asset: str
+    start: Ms | None
+    end: Ms | None
+    after: int | None
+    newest_first: bool
+
 
 From = Annotated[Ms, Query(alias="from", description="ms UTC, included")]
 To = Annotated[Ms, Query(alias="to", description="ms UTC, excluded")]
@@ -94,29 +110,37 @@ async def events(
         raise Problem(404, "problem.scope")
 
     backwards = after is None if newest is None else newest
-
-    def read() -> list[tuple[int, Event]]:
-        found: list[tuple[int, Event]] = []
-        for each in estates:
-            found += caller.web.desk.state.events(
-                estate=each,
-                kinds=kind or (),
-                subject=subject,
-                asset=asset,
-                start=start,
-                end=end,
-                after=after,
-                limit=limit,
-                newest_first=backwards,
-            )
-        return found
-
-    found = await asyncio.to_thread(read)
-    seen = [(seq, e) for seq, e in found if _visible(caller, e)]
+    ask: Ask = {
+        "kinds": kind or (), "subject": subject, "asset": asset, "start": start, "end": end, "after": after,
+        "newest_first": backwards,
+    }  # fmt: skip
+    found: list[tuple[int, Event]] = []
+    last = after
+    for each in estates:
+        some, last = await _seen(caller, each, ask, limit)
+        found += some
     if estate is None:
-        seen.sort(key=lambda item: item[1].t, reverse=backwards)
-    last = max((seq for seq, _ in found), default=after) if estate is not None else None
-    return reply({"events": [event_json(seq, e, caller) for seq, e in seen[:limit]], "last": last})
+        found.sort(key=lambda item: item[1].t, reverse=backwards)
+    body = [event_json(seq, e, caller) for seq, e in found[:limit]]
+    return reply({"events": body, "last": last if estate is not None else None})
+
+
+async def _seen(
+    caller: Caller, estate: str, ask: Ask, limit: int
+) -> tuple[list[tuple[int, Event]], int | None]:
+    """Up to `limit` events of an estate that the caller may see, and the number to go on after.
+
+    Events that the caller may not see do not make the page shorter: more are read until it is full.
+    """
+    size = limit
+    while True:
+        read = functools.partial(caller.web.desk.state.events, estate=estate, limit=size, **ask)
+        found = await asyncio.to_thread(read)
+        seen = [(seq, e) for seq, e in found if _visible(caller, e)]
+        if len(seen) >= limit or len(found) < size or size >= MOST_READ:
+            end = seen[limit - 1 : limit] or found[-1:]
+            return seen[:limit], end[0][0] if end else ask["after"]
+        size = min(4 * size, MOST_READ)
 
 
 def _visible(caller: Caller, event: Event) -> bool:

@@ -73,7 +73,8 @@ class WebDesk:
         estates = [e for e, firm in FIRM_OF.items() if scope.allows(firm=firm, estate=e)]
         points = [p for p in POINTS if sees(p.partition("/")[0])]
         return {
-            "now": self.now(), "seq": self.hub.seq, "site": {"id": "city", "name": text("city")},
+            "now": self.now(), "seq": self.hub.seq,
+            "site": {"id": "city", "name": text("city"), "timezone": "Asia/Shanghai"},
             "estates": [
                 {"id": e, "name": text(e), "firm": FIRM_OF[e], "firm_name": text(FIRM_OF[e]),
                  "address": text("address"), "complaint_phone": "12345", "households": 10}

@@ -26,7 +26,9 @@ async def test_two_operators_one_wins_and_the_other_sees_who(site: Site) -> None
     problem = lost.json()
     assert problem["who"] == won.json()["alarm"]["acked_by"]
     assert problem["when"] == won.json()["alarm"]["acked_at"]
-    assert problem["who"] in problem["detail"]
+    assert problem["who_name"] == problem["who"].title()
+    assert problem["who_name"] in problem["detail"]
+    assert "2026-09-21 22:13:20" in problem["detail"]  # the site's zone
     assert problem["current"]["version"] == 2
     assert won.headers["etag"] == '"2"'
     assert [c.kind for c in site.desk.commands if c.kind.startswith("alarm")] == ["alarm.ack"]

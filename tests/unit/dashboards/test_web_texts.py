@@ -16,6 +16,7 @@ from gateway.model import ROLES, SYSTEMS
 
 ROOT = Path(dashboards.__file__).parent
 CJK = re.compile(r"[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")
+OWN_NAME = "\u4e2d\u6587"
 KEY = re.compile(r"""\bt\(\s*["']([a-z0-9_]+(?:\.[A-Za-z0-9_]+)+)["']""")
 PROBLEM = re.compile(r"""Problem\(\s*\d+,\s*["']([a-z0-9_.]+)["']""")
 
@@ -54,7 +55,8 @@ def test_no_chinese_text_in_code(file: Path) -> None:
 
 @pytest.mark.parametrize("file", sorted(ROOT.rglob("*.html")), ids=lambda f: str(f.relative_to(ROOT)))
 def test_no_chinese_text_in_templates(file: Path) -> None:
-    assert CJK.findall(file.read_text(encoding="utf-8")) == []
+    # A language is called what it calls itself.
+    assert CJK.findall(file.read_text(encoding="utf-8").replace(OWN_NAME, "")) == []
 
 
 @pytest.mark.parametrize(
