@@ -1,7 +1,7 @@
 """The alarm life cycle: findings in, facts that happened out. Pure; time is an argument.
 
 One record per condition (rule on a point), one occurrence per activation. Acknowledging counts for all open
-occurrences. Sources: ISA-18.2/IEC 62682; OPC UA Part 9; DESIGN 8; FEATURES 39-49.
+occurrences. Sources: ISA-18.2/IEC 62682; OPC UA Part 9.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which alarms follow from another one: dependency suppression (DOMAIN 2.12, FEATURES 45).
+"""Which alarms follow from another one: dependency suppression.
 
 Suppress alerting, never monitoring; suppress creation, never resolution. Life safety and priority 1 are
 never suppressed, nor is a generator that fails when it is needed.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from alerts.alarms import AlarmBook
 
 MAX_SHELF_S = {1: 3600, 2: 8 * 3600, 3: 8 * 3600, 4: 8 * 3600}
-"""Longest shelving by priority (DOMAIN 6: 8 h, then confirm again)."""
+"""Longest shelving by priority: 8 h, then confirm again."""
 MAX_OOS_MIN = 7 * 24 * 60
 SKEW_MS: Ms = 5_000
 """Clock difference between an edge and the core that is forgiven when an act is compared with a raise."""

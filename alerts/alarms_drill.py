@@ -27,7 +27,7 @@ def _rule(kind: str) -> RuleInfo:
         cause={"zh": "演练：由值班人员启动", "en": "A drill, started by a person"},
         consequence={"zh": "无实际后果，不计入统计", "en": "None; not in any figure"},
         response={"zh": "按处置卡完整演练一遍", "en": "Go through the card as if it were real"},
-        time_limit_s=180, source="DESIGN 8, drill mode", owner="CR",
+        time_limit_s=180, source="drill mode", owner="CR",
     )  # fmt: skip
 
 

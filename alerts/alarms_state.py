@@ -1,8 +1,7 @@
 """What is known of one condition, the state that is shown for it, and the table of allowed transitions.
 
 The shown state follows from the facts by a fixed precedence (OUT_OF_SERVICE, SUPPRESSED, SHELVED, then the
-alarm itself); it is never stored by itself. Sources: ISA-18.2/IEC 62682 states, OPC UA Part 9 names
-(DOMAIN 6), DESIGN 8.
+alarm itself); it is never stored by itself. Sources: ISA-18.2/IEC 62682 states, OPC UA Part 9 names.
 """
 
 from __future__ import annotations
@@ -99,7 +98,7 @@ refused, a finding of that kind has no effect."""
 
 CHATTER_STARTS = 3
 CHATTER_WINDOW_MS: Ms = 60_000
-"""Three activations within a minute are chattering (DOMAIN 6)."""
+"""Three activations within a minute are chattering (ISA-18.2)."""
 CHATTER_QUIET_MS: Ms = 600_000
 """Chattering ends after so long without an activation."""
 
@@ -321,7 +320,7 @@ def new_alarm(f: Finding, rule: RuleFacts, asset: Asset) -> Alarm:
 
 
 def refresh(alarm: Alarm, rule: RuleFacts) -> None:
-    """Take over an edited rule's wording and weight; running facts stay (FEATURES 62)."""
+    """Take over an edited rule's wording and weight; running facts stay."""
     alarm.priority, alarm.life, alarm.latch, alarm.event = rule.priority, rule.life, rule.latch, rule.event
     alarm.name, alarm.cause, alarm.consequence = dict(rule.name), dict(rule.cause), dict(rule.consequence)
     alarm.response, alarm.time_limit_s, alarm.source = dict(rule.response), rule.time_limit_s, rule.source

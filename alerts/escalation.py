@@ -16,7 +16,7 @@ from alerts.orders_state import ENDED, PERCENT, Clock, Order, OrderState
 from gateway.model import Ms
 
 SETTLE_MS: Ms = 60_000
-"""The value has been normal for so long before the sensor confirms a repair (FEATURES 72)."""
+"""The value has been normal for so long before the sensor confirms a repair."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -1,6 +1,6 @@
 """The responsibility matrix 权责清单: which event on which asset is whose, by when, and who hears of a delay.
 
-Rows are data (alerts/defaults/matrix.yaml is the template, DOMAIN 3.2); the most specific one wins and the
+Rows are data (alerts/defaults/matrix.yaml is the template); the most specific one wins and the
 row that an order was dispatched by is frozen into the order.
 """
 
@@ -255,12 +255,16 @@ def _why(row: Row, misfit: str, chosen: bool) -> Text:
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """What is missing: no row, fewer than two levels above the responsible role, or an empty shift."""
+    """What is missing: no row, fewer than two levels above the responsible role, or an empty shift.
+
+    about: the event without a row, the row that is too short, the role that nobody fills.
+    """
 
     rule: str
     asset: str
     reason: str
     text: Text
+    about: str = ""
 
 
 def holes(
@@ -281,7 +285,7 @@ def holes(
             duties += [matrix.match(rule.event, asset, rule.priority, t, p) for p in duties[0].also]
         except NotFound as e:
             text = {"zh": f"权责清单缺少 {rule.event} P{rule.priority}（{asset.id}）的责任行", "en": str(e)}
-            found.append(Hole(rule.id, asset.id, "no_row", text))
+            found.append(Hole(rule.id, asset.id, "no_row", text, rule.event))
             continue
         for duty in duties:
             found += _short(rule.id, asset, duty)
@@ -296,7 +300,7 @@ def _short(rule: str, asset: Asset, duty: Duty) -> Iterator[Hole]:
             "zh": f"{duty.row} 行在 {duty.party} 之上只有 {len(above)} 级，需要两级",
             "en": f"row {duty.row} has {len(above)} level(s) above {duty.party}, two are needed",
         }
-        yield Hole(rule, asset.id, "levels", text)
+        yield Hole(rule, asset.id, "levels", text, duty.row)
 
 
 def _empty(rule: str, asset: Asset, duty: Duty, start: Ms, end: Ms, roster: Roster) -> Iterator[Hole]:
@@ -307,4 +311,4 @@ def _empty(rule: str, asset: Asset, duty: Duty, start: Ms, end: Ms, roster: Rost
                 "zh": f"{role} 在 {stamp(gap[0])} 至 {stamp(gap[1])} 无人值班",
                 "en": f"nobody fills {role} from {stamp(gap[0])} to {stamp(gap[1])}",
             }
-            yield Hole(rule, asset.id, "shift", text)
+            yield Hole(rule, asset.id, "shift", text, role)

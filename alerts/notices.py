@@ -1,7 +1,7 @@
 """Who is told what: notices from the events of orders and alarms. Pure; sending is somebody else's work.
 
 The id of a notice is `order:step:role:channel`, so that the same call is never queued twice. Calls that leave
-the firm wait for release when the alarm is a drill or the asset is being commissioned (DESIGN 8).
+the firm wait for release when the alarm is a drill or the asset is being commissioned.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gateway.model import Asset, Event, Ms, Notice, Text
 
 CONTROL_ROOM = "CR"
 CALL_BY = {1: ("push", "sms", "voice"), 2: ("push", "sms"), 3: ("push",), 4: ("push",)}
-"""Channels of a first call, by priority (DOMAIN 3.2: push + SMS + voice for P1)."""
+"""Channels of a first call, by priority: push, SMS and voice for P1."""
 
 _CLOCK = {
     "accept": {"zh": "受理", "en": "acceptance"},

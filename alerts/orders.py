@@ -1,7 +1,7 @@
 """Work orders: alarms in, one order per incident and responsible party out, with clocks and a ladder. Pure.
 
 A life-safety event always has its own order; what concerns the same party on the same asset is merged into
-the open order; what merely follows from a cause is linked to the order of the cause (FEATURES 67-72, 85).
+the open order; what merely follows from a cause is linked to the order of the cause.
 """
 
 from __future__ import annotations

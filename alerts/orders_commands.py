@@ -102,7 +102,7 @@ def _arrive(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
     at = _when(order, cmd)
     if order.keep.met.get("arrive") is None:
         meet(order, "arrive", at)
-    # Somebody tapped it: reports count such an arrival as declared (DESIGN 9).
+    # Somebody tapped it: reports count such an arrival as declared.
     return book.move(order, "arrive", at, cmd.actor.id, cmd.id, evidence="declared", **place)
 
 
@@ -265,7 +265,7 @@ def _note(order: Order, cmd: Command, words: str) -> None:
 
 
 def _create(book: OrderBook, cmd: Command) -> list[Event]:
-    """An order from a person: a resident's report, a call, or one's own observation (FEATURES 85)."""
+    """An order from a person: a resident's report, a call, or one's own observation."""
     asset = book.assets.get(cmd.subject)
     if asset is None:
         raise NotFound(f"there is no asset {cmd.subject!r}")

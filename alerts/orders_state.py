@@ -1,6 +1,6 @@
 """A work order: its states as a table, its four clocks, and how it is kept.
 
-FEATURES 67 and 68. EN_ROUTE and WORKING are optional stamps; nothing else can be left out on the way.
+EN_ROUTE and WORKING are optional stamps; nothing else can be left out on the way.
 """
 
 from __future__ import annotations

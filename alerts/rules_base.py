@@ -1,7 +1,7 @@
 """What all rules have in common: what is abnormal, why it matters, what to do and how soon.
 
-A rule without name, cause, consequence, response, time limit, owner and source does not load (FEATURES row
-52; ISA-18.2 calls it rationalisation). The rule dataclasses are the schema of the rule files, in which
+A rule without name, cause, consequence, response, time limit, owner and source does not load (ISA-18.2
+calls it rationalisation). The rule dataclasses are the schema of the rule files, in which
 `asset_kind` is written `for` and `all_of` is written `all`: words that Python keeps for itself.
 
 Times in rule files are seconds; delays run in event time.

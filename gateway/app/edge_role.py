@@ -55,8 +55,15 @@ def edge_config(setup: Setup, data: Path, gateway: Gateway, clock: Clock) -> Edg
     )  # fmt: skip
 
 
+def max_gap(line: Line) -> int:
+    """Unused registers that cost less than a second request: 50 on TCP; on a serial bus request / register time."""
+    if line.kind != "modbus_rtu":
+        return 50
+    return 10 if int(line.options.get("baud", 9600)) <= 19_200 else 27
+
+
 def _line(setup: Setup, gateway: Gateway, line: Line, clock: Clock) -> LineConfig:
     kind = DRIVERS[line.kind]
     options = check_as(kind.options, line.options, setup.site.marks)
     devices = [DeviceConfig(d.id, d.unit, setup.models[gateway.id, d.id], d.timeout_s) for d in line.devices]
-    return LineConfig(line.id, kind.factory(options, clock), devices)
+    return LineConfig(line.id, kind.factory(options, clock), devices, max_gap(line))

@@ -29,7 +29,7 @@ async def keep_house(samples: SampleStore, accounts: AccountStore, clock: Clock)
 
 
 def clean(samples: SampleStore, accounts: AccountStore, now: Ms) -> None:
-    """Seal every day that is over for an hour (again, when late rows came); drop ended sessions. Idempotent."""
+    """Seal every day that is over for an hour, again when late rows came; drop ended sessions."""
     accounts.drop_sessions(expired_at=now)
     if not isinstance(samples, DuckStore):
         return

@@ -72,7 +72,7 @@ class Story:
 
 
 def summarise(client: Client, story: Story, truth: Path, wall_s: float, now: Ms) -> dict[str, Any]:
-    """The object of `--summary` (DESIGN section 4)."""
+    """The object of `--summary` (docs/architecture.md)."""
     with contextlib.suppress(Retryable):
         story.follow(client, wall_s)
     health = client.get("/api/v1/health")

@@ -1,4 +1,4 @@
-"""Availability and its companions from a partition. Formulas of DOMAIN.md 4.2 and IEC 60050-192.
+"""Availability and its companions from a partition. Formulas follow IEC 60050-192.
 
 Ratios are None where they are undefined (nothing known, nothing required); nothing is ever rounded here.
 """

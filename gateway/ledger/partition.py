@@ -61,7 +61,7 @@ def partition(start: Ms, end: Ms, claims: Sequence[Claim], now: Ms) -> list[Segm
     """The period [start, min(end, now)) as segments without gap or overlap, neighbours of one class merged.
 
     A claim without an end reaches to the end of the period. A failure that begins inside a permit counts as
-    planned until the permit ends (DOMAIN 4.1). An empty period gives an empty list.
+    planned until the permit ends. An empty period gives an empty list.
     """
     end = min(end, now)
     if end <= start:

@@ -30,7 +30,7 @@ def trapped(v: Values) -> bool:
     )
 
 
-# kind, asset → what its first sign looks like, at the thresholds of DOMAIN section 2
+# kind, asset → what its first sign looks like, at the thresholds of the default rules
 SIGNS: Mapping[tuple[str, str], Callable[[Values], bool]] = {
     ("power_cut", "pw-1"): lambda v: max(v["pw.ua"], v["pw.ub"], v["pw.uc"]) < 50,
     ("trap_passenger", "lift-1"): trapped,

@@ -17,7 +17,7 @@ EVENING: Ms = 1_772_447_400_000  # 2026-03-02 18:30 in Shanghai
 LAYOUT = demo_layout()
 HOUR = 3_600_000
 
-# (asset class, tag, lowest, highest) of normal operation: DOMAIN 2.1–2.10, the values at which the first
+# (asset class, tag, lowest, highest) of normal operation: the values at which the first
 # warning would stand.
 LIMITS: tuple[tuple[str, str, float, float], ...] = (
     ("elevator", "lift.level_err", -10, 10),
