@@ -9,18 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from gateway.config import yamlmarks
+from gateway.config import crosscheck, yamlmarks
+from gateway.config.wording import check_as as check_as  # noqa: PLC0414 - others import it from here
 from gateway.config.yamlmarks import Marks, Path_
 from gateway.errors import BadInput, Problems
-from gateway.model import Asset, AssetClass, Role
+from gateway.model import ID, TAG, Asset, AssetClass, Role
 
-Id = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,48}$", description="1 to 48 of a–z, 0–9, - and _")]
-T = TypeVar("T")
+Id = Annotated[str, Field(pattern=f"^{ID.pattern}$", description="1 to 48 of a–z, 0–9, - and _")]
+Tag = Annotated[
+    str, Field(pattern=f"^{TAG.pattern}$", description="words of a–z, 0–9 and _ with dots between")
+]
 
 
 class Strict(BaseModel):
@@ -40,11 +44,21 @@ class LocalText(Strict):
         return {"zh": self.zh or self.en, "en": self.en or self.zh}
 
 
+class Name(LocalText):
+    """A text that must not be empty."""
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not (self.zh or self.en):
+            raise ValueError("a name is needed; write zh: or en: or both")
+        return self
+
+
 class SiteHead(Strict):
     """Who runs this installation and in which time zone its reports are."""
 
     id: Id
-    name: LocalText
+    name: Name
     timezone: str = "Asia/Shanghai"
 
     @field_validator("timezone")
@@ -53,7 +67,7 @@ class SiteHead(Strict):
         try:
             ZoneInfo(v)
         except (KeyError, ValueError, OSError) as e:
-            raise ValueError(f"time zone {v!r} is unknown; write for example Asia/Shanghai") from e
+            raise ValueError(f"there is no time zone {v!r}; write for example Asia/Shanghai") from e
         return v
 
 
@@ -61,7 +75,7 @@ class Firm(Strict):
     """A property firm: the tenant."""
 
     id: Id
-    name: LocalText
+    name: Name
     phone: str = ""
 
 
@@ -69,7 +83,7 @@ class Contractor(Strict):
     """A maintenance contractor or a utility, with the 24-hour phone that the public board shows."""
 
     id: Id
-    name: LocalText
+    name: Name
     phone: str = ""
     duty: str = Field("", description="duty role that it fills: LM, FM, WM, PU, DR, OW")
 
@@ -79,7 +93,7 @@ class Estate(Strict):
 
     id: Id
     firm: Id
-    name: LocalText
+    name: Name
     address: LocalText = LocalText()
     city: str = ""
     households: int = Field(0, ge=0)
@@ -92,7 +106,7 @@ class AssetConfig(Strict):
     id: Id
     estate: Id
     kind: AssetClass
-    name: LocalText
+    name: Name
     place: LocalText = LocalText()
     contractor: str = ""
     boundary: Literal["property", "utility"] = "property"
@@ -111,7 +125,7 @@ class Device(Strict):
     unit: int = Field(1, ge=0, le=255)
     profile: str
     asset: Id
-    rename: dict[str, str] = {}
+    rename: dict[str, Tag] = {}
     assets: dict[str, Id] = {}
     period_s: float | None = Field(None, ge=0.1, le=3600)
     timeout_s: float = Field(1.0, gt=0, le=60)
@@ -144,7 +158,7 @@ class Person(Strict):
     duties: tuple[str, ...] = ()
     firms: tuple[Id, ...] | None = None
     estates: tuple[Id, ...] | None = None
-    systems: tuple[str, ...] | None = None
+    systems: tuple[AssetClass, ...] | None = None
     phone: str = ""
 
 
@@ -155,26 +169,45 @@ class Channel(Strict):
     url: str
     duties: tuple[str, ...] = Field((), description="duty roles that it reaches; none = all")
 
+    @field_validator("url")
+    @classmethod
+    def _address(cls, v: str) -> str:
+        if not urlsplit(v).scheme:
+            raise ValueError(f"{v!r} is no address; write file:notices.jsonl, or an Apprise address")
+        return v
+
 
 class Broker(Strict):
-    """`url` empty: the embedded broker."""
+    """`url` empty: the embedded broker, on `mqtt_port` (0: a free one, chosen once)."""
 
     url: str = ""
     mqtt_port: int = Field(0, ge=0, le=65535)
 
+    @field_validator("url")
+    @classmethod
+    def _address(cls, v: str) -> str:
+        return _url(v, "mqtt", "mqtts")
+
 
 class Web(Strict):
-    """Where the pages listen."""
+    """Where the pages listen; port 0: a free one."""
 
-    host: str = "127.0.0.1"
+    host: str = Field("127.0.0.1", min_length=1)
     port: int = Field(8080, ge=0, le=65535)
 
 
 class Store(Strict):
-    """Where samples go."""
+    """Where samples go. `url`: of the server, for kind influx."""
 
     kind: Literal["duckdb", "influx"] = "duckdb"
     url: str = ""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.kind == "influx" and not self.url:
+            raise ValueError("kind influx needs a url; write for example url: http://127.0.0.1:8428")
+        _url(self.url, "http", "https")
+        return self
 
 
 class Watchdog(Strict):
@@ -183,6 +216,25 @@ class Watchdog(Strict):
     heartbeat_url: str = ""
     heartbeat_s: float = Field(30, ge=5)
     notice_s: float = Field(3600, ge=60)
+
+    @field_validator("heartbeat_url")
+    @classmethod
+    def _address(cls, v: str) -> str:
+        return _url(v, "http", "https")
+
+
+def _url(text: str, *schemes: str) -> str:
+    """The address, or ""; a password in it is not repeated in the error. Raises ValueError."""
+    if text:
+        parts = urlsplit(text)
+        example = f"write {schemes[0]}://host:port or {schemes[1]}://host:port"
+        if parts.scheme not in schemes or not parts.hostname:
+            raise ValueError(f"is no {schemes[0]} address; {example}")
+        try:
+            parts.port  # noqa: B018 - reading it is the check
+        except ValueError as e:
+            raise ValueError(f"the port of the address is wrong; {example}") from e
+    return text
 
 
 class SiteFile(Strict):
@@ -245,24 +297,33 @@ class Site:
 
 def load_site(path: Path) -> Site:
     """Read and check a site file with its includes. Raises Problems with everything that is wrong."""
+    site, problems = read_site(path)
+    if problems:
+        raise Problems(problems)
+    return site
+
+
+def read_site(path: Path) -> tuple[Site, list[BadInput]]:
+    """A site whose parts are sound, and what is wrong between them. Raises Problems for unsound parts."""
     try:
         data, marks = _read(path)
     except BadInput as e:
         raise Problems([e]) from e
     site = Site(check_as(SiteFile, data, marks), marks, path)
-    problems = list(_cross_check(site))
-    if problems:
-        raise Problems(problems)
-    return site
+    return site, list(crosscheck.faults(site.file, marks))
 
 
 def _read(path: Path) -> tuple[dict[Any, Any], Marks]:
     data, marks = yamlmarks.load(path)
     if not isinstance(data, dict):
         raise BadInput("a site file is a mapping", file=str(path), line=1, hint="start with `site:`")
-    for n, name in enumerate(data.get("include") or ()):
+    names = data.get("include")
+    if names is not None and not isinstance(names, list):
+        raise marks.error(("include",), f"must be a list, not {names!r:.60}", "write [devices.yaml]")
+    for n, name in enumerate(names or ()):
         _include(path, data, marks, n, str(name))
-    return data, marks
+    # A list whose entries are all commented out is there and empty.
+    return {k: v for k, v in data.items() if v is not None}, marks
 
 
 def _include(path: Path, data: dict[Any, Any], marks: Marks, n: int, name: str) -> None:
@@ -275,105 +336,3 @@ def _include(path: Path, data: dict[Any, Any], marks: Marks, n: int, name: str) 
             ("include", n), f"{name} must be a mapping without include", "include it from the site file"
         )
     yamlmarks.merge(data, marks, other, other_marks)
-
-
-def check_as(type_: type[T], data: Any, marks: Marks, at: Path_ = ()) -> T:
-    """Validate plain data as a pydantic model or dataclass. Raises Problems with file, line and field."""
-    try:
-        return TypeAdapter(type_).validate_python(data)
-    except ValidationError as e:
-        raise Problems([_problem(error, data, marks, at) for error in e.errors()]) from e
-
-
-def _problem(error: Any, data: Any, marks: Marks, at: Path_) -> BadInput:
-    path: list[str | int] = []
-    node = data
-    for step in error["loc"]:
-        try:
-            node = node[step]
-        except (KeyError, IndexError, TypeError):
-            if "missing" not in error["type"]:
-                break  # a name that pydantic puts in for a branch of a union
-        path.append(step)
-    hints = {
-        "missing": "add it",
-        "missing_argument": "add it",
-        "extra_forbidden": "remove it or correct its spelling",
-        "unexpected_keyword_argument": "remove it or correct its spelling",
-    }
-    given = "" if "missing" in error["type"] else f", not {error['input']!r:.60}"
-    return marks.error((*at, *path), f"{error['msg']}{given}", hints.get(error["type"], ""))
-
-
-def _cross_check(site: Site) -> Iterator[BadInput]:
-    file, marks = site.file, site.marks
-    for group in ("firms", "contractors", "estates", "assets", "gateways", "people", "channels"):
-        yield from _unique(marks, group, [x.id for x in getattr(file, group)])
-    firms, estates = {f.id for f in file.firms}, {e.id for e in file.estates}
-    assets = {a.id: a for a in file.assets}
-    contractors = {c.id for c in file.contractors}
-    for n, estate in enumerate(file.estates):
-        yield from _known(marks, ("estates", n, "firm"), "firm", estate.firm, firms)
-    for n, asset in enumerate(file.assets):
-        yield from _known(marks, ("assets", n, "estate"), "estate", asset.estate, estates)
-        if asset.contractor:
-            yield from _known(marks, ("assets", n, "contractor"), "contractor", asset.contractor, contractors)
-        for k, parent in enumerate(asset.depends_on):
-            yield from _known(marks, ("assets", n, "depends_on", k), "asset", parent, set(assets))
-    yield from _cycles(site)
-    for n, gateway in enumerate(file.gateways):
-        yield from _known(marks, ("gateways", n, "estate"), "estate", gateway.estate, estates)
-    yield from _devices(site, assets)
-
-
-def _devices(site: Site, assets: dict[str, AssetConfig]) -> Iterator[BadInput]:
-    units: dict[tuple[str, str, int], str] = {}
-    ids: dict[str, Path_] = {}
-    for at, gateway, line, device in site.devices():
-        if device.id in ids:
-            yield site.marks.error((*at, "id"), f"device {device.id} exists twice", "give it another id")
-        ids[device.id] = at
-        key = (gateway.id, line.id, device.unit)
-        if key in units and line.kind != "ascii_line":
-            yield site.marks.error(
-                (*at, "unit"), f"unit {device.unit} is already taken by {units[key]} on line {line.id}",
-                "each device of a line needs its own unit address",
-            )  # fmt: skip
-        units[key] = device.id
-        for where, asset in [
-            ("asset", device.asset),
-            *((f"assets.{k}", v) for k, v in device.assets.items()),
-        ]:
-            yield from _known(site.marks, (*at, *where.split(".", 1)), "asset", asset, set(assets))
-            if asset in assets and assets[asset].estate != gateway.estate:
-                yield site.marks.error(
-                    (*at, where),
-                    f"{asset} is in estate {assets[asset].estate}, its gateway in {gateway.estate}",
-                    "an edge serves one estate",
-                )  # fmt: skip
-
-
-def _unique(marks: Marks, group: str, ids: list[str]) -> Iterator[BadInput]:
-    for n, id_ in enumerate(ids):
-        if id_ in ids[:n]:
-            yield marks.error((group, n, "id"), f"{id_} exists twice", "give it another id")
-
-
-def _known(marks: Marks, path: Path_, what: str, id_: str, known: set[str]) -> Iterator[BadInput]:
-    if id_ not in known:
-        names = ", ".join(sorted(known)[:8]) or "none"
-        yield marks.error(path, f"there is no {what} {id_!r}", f"known: {names}")
-
-
-def _cycles(site: Site) -> Iterator[BadInput]:
-    parents = {a.id: a.depends_on for a in site.file.assets}
-    for n, asset in enumerate(site.file.assets):
-        seen: set[str] = set()
-        front = set(asset.depends_on)
-        while front and asset.id not in front:
-            seen |= front
-            front = {p for f in front for p in parents.get(f, ()) if p not in seen}
-        if asset.id in front:
-            yield site.marks.error(
-                ("assets", n, "depends_on"), f"{asset.id} depends on itself", "break the circle"
-            )
