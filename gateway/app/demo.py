@@ -23,6 +23,7 @@ from gateway.adapters.mqtt_side import MqttSide
 from gateway.app.client import Client
 from gateway.app.context import DEMO, ClockOrigin, Places
 from gateway.app.setup import Setup, load_setup
+from gateway.app.speed import check_speed
 from gateway.app.story import Story, summarise
 from gateway.app.supervise import Options, Station, station
 from gateway.codec import Topic
@@ -105,6 +106,7 @@ async def _demo(
     async with Supervisor() as supervisor:
         ready = await _simulators(options, origin, folder, supervisor, clock)
         setup, passwords = _site(options, folder, ready)
+        check_speed(setup, options.speed)
         extra = {DEMO: orjson.dumps({"control": ready["control"], "passwords": passwords}).decode()}
         host = "0.0.0.0" if options.lan else ""  # noqa: S104 - only when asked for
         run = Options(folder, options.port, host, options.store, options.lan, extra)

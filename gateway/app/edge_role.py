@@ -56,7 +56,7 @@ def edge_config(setup: Setup, data: Path, gateway: Gateway, clock: Clock) -> Edg
 
 
 def max_gap(line: Line) -> int:
-    """Unused registers that cost less than a second request: 50 on TCP; on a serial bus request / register time."""
+    """Unused registers that cost less than a second request would: 50 on TCP, fewer on a serial bus."""
     if line.kind != "modbus_rtu":
         return 50
     return 10 if int(line.options.get("baud", 9600)) <= 19_200 else 27
