@@ -129,7 +129,7 @@ async def _serve(
         a: {g for p, (g, _) in setup.device_of.items() if p.startswith(f"{a}/")} for a in setup.assets
     }
     web = WebOptions(
-        figures=Regulator(setup.assets, lambda a: gateways[a]),
+        figures=Regulator(setup.assets, lambda a: gateways[a], core.view.allows),
         breakit=BreakIt(demo["control"], options.data) if demo.get("control") else None,
         hosts=("*",) if options.host not in ("", "127.0.0.1") else WebOptions.hosts,
     )

@@ -71,16 +71,24 @@ def asset_figures(
 
 
 class Regulator:
-    """Computes figures for `WebOptions.figures`. `gateways_of` gives the edges that read an asset."""
+    """Computes figures for `WebOptions.figures`.
 
-    def __init__(self, assets: Mapping[str, Asset], gateways_of: GatewaysOf) -> None:
-        self._assets, self._gateways_of = assets, gateways_of
+    gateways_of: the edges that read an asset · allows: whether a scope includes an asset; both are asked in
+    another thread than the core's.
+    """
+
+    def __init__(
+        self,
+        assets: Mapping[str, Asset],
+        gateways_of: GatewaysOf,
+        allows: Callable[[Scope, str], bool],
+    ) -> None:
+        self._assets, self._gateways_of, self._allows = assets, gateways_of, allows
 
     def __call__(self, desk: Desk, scope: Scope, start: Ms, end: Ms) -> dict[str, Any]:
         """The figures of [start, end) for the assets within scope. Blocking."""
         now = desk.now()
-        seen = {a["id"] for a in desk.snapshot(scope)["assets"]}
-        assets = {i: a for i, a in self._assets.items() if i in seen}
+        assets = {i: a for i, a in self._assets.items() if self._allows(scope, i)}
         found = ledger_of(desk.state, assets, self._gateways_of, start, end, now)
         systems = sorted({a.kind for a in assets.values()})
         estates = sorted({a.estate for a in assets.values()})
