@@ -175,9 +175,10 @@ def edge(
 @app.command()
 def check(site: SiteArg, as_json: JsonOpt = False) -> None:
     """Check a site file: every problem with file, line, field and what to do; exit code 2 for any."""
+    from gateway.adapters.clock import SystemClock
     from gateway.app.checks import check_site
 
-    sys.exit(check_site(site, as_json=as_json))
+    sys.exit(check_site(site, SystemClock().now(), as_json=as_json))
 
 
 @app.command()

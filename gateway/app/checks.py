@@ -10,10 +10,16 @@ from typing import Any
 
 import orjson
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from alerts.matrix import holes
+from gateway.app.dispatch import matrix_of, roster_of
+from gateway.app.policy import hole_faults
+from gateway.app.setup import Setup, load_setup
 from gateway.edge.plan import plan
 from gateway.errors import BadInput, Problems
+from gateway.model import Ms
 from gateway.ports import Block, DeviceModel
 
 
@@ -22,54 +28,58 @@ def say(data: Any) -> None:
     sys.stdout.write(orjson.dumps(data, option=orjson.OPT_INDENT_2).decode() + "\n")
 
 
-def check_site(path: Path, *, as_json: bool) -> int:
-    """Everything that is wrong with a site file; 0 or 2."""
-    from alerts.matrix import Matrix, holes
-    from gateway.app.setup import load_setup
-
+def check_site(path: Path, now: Ms, *, as_json: bool) -> int:
+    """Everything that is wrong with a site file; 0 or 2. now: the week from then on must be covered."""
     try:
         setup = load_setup(path)
     except Problems as e:
-        return _problems(e.problems, as_json=as_json)
-    matrix = Matrix([*setup.default_matrix, *setup.matrix], setup.roles)
+        return tell_problems(e.problems, as_json=as_json)
     pairs = [(r, a) for a in setup.assets.values() for r in setup.rules if r.asset_kind == a.kind]
-    missing = holes(matrix, pairs, 0)
+    missing = hole_faults(setup.site, holes(matrix_of(setup), pairs, now, roster_of(setup)))
     if missing:
-        named = [
-            BadInput(h.text["en"], file=str(path), line=1, field="matrix", hint=f"{h.rule} on {h.asset}")
-            for h in missing
-        ]
-        return _problems(named, as_json=as_json)
-    points = sum(len(m.points) for m in setup.models.values())
+        return tell_problems(Problems(missing).problems, as_json=as_json)
+    file = setup.site.file
     counts = {
-        "ok": True, "estates": len(setup.site.file.estates), "assets": len(setup.site.assets),
-        "devices": len(setup.models), "points": points, "rules": len(setup.rules), "matrix_pairs": len(pairs),
+        "estates": len(file.estates), "assets": len(file.assets), "gateways": len(file.gateways),
+        "devices": len(setup.models), "points": len(setup.points), "rules": len(setup.rules),
+        "matrix_pairs": len(pairs),
     }  # fmt: skip
+    notes = _notes(setup)
     if as_json:
-        say(counts)
-    else:
-        text = ", ".join(f"{v} {k}" for k, v in counts.items() if k != "ok")
-        Console().print(
-            f"[bold]{path}[/bold]: good: {text}; every rule on every asset has a responsible role"
-        )
+        say({"ok": True, **counts, "notes": notes})
+        return 0
+    console = Console(highlight=False)
+    told = ", ".join(f"{k} {v}" for k, v in counts.items() if k != "matrix_pairs")
+    proof = f"all {len(pairs)} pairs of rule and asset have their duty"
+    console.print(f"[bold]{escape(str(path))}[/bold]: good: {told}; {proof}", soft_wrap=True)
+    for note in notes:
+        console.print(f"note: {escape(note)}", soft_wrap=True)
     return 0
 
 
-def _problems(problems: list[BadInput], *, as_json: bool) -> int:
+def _notes(setup: Setup) -> list[str]:
+    """What is allowed and may still be a mistake."""
+    read = {p.asset for p in setup.points.values()}
+    silent = [a for a in setup.site.assets if a not in read]
+    notes = [f"no device reads {', '.join(silent)}"] if silent else []
+    if not setup.site.file.channels:
+        notes.append("no channels: nobody is told outside of the pages")
+    if not any(p.role == "admin" for p in setup.site.file.people):
+        notes.append("no person with role admin: user admin is made at the first start")
+    return notes
+
+
+def tell_problems(problems: list[BadInput], *, as_json: bool) -> int:
+    """All of them, as JSON on standard output or one line each on standard error; gives exit code 2."""
     if as_json:
-        say(
-            {
-                "ok": False,
-                "problems": [
-                    {"file": p.file, "line": p.line, "field": p.field, "message": p.message, "hint": p.hint}
-                    for p in problems
-                ],
-            }
-        )
+        rows = [
+            {"file": p.file, "line": p.line, "field": p.field, "message": p.message, "hint": p.hint}
+            for p in problems
+        ]
+        say({"ok": False, "problems": rows})
     else:
-        for p in problems:
-            sys.stderr.write(f"{p}\n")
-        sys.stderr.write(f"{len(problems)} problem(s)\n")
+        number = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        sys.stderr.write("".join(f"{p}\n" for p in problems) + number + "\n")
     return 2
 
 

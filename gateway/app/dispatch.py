@@ -18,8 +18,7 @@ from gateway.ports import StateStore
 def matrix_of(setup: Setup, own: list[dict[str, Any]] | None = None) -> Matrix:
     """The default template and the site's rows, or exactly the rows `own` (as edited in pages)."""
     file = setup.site.file
-    from_files = [*setup.default_matrix, *setup.matrix]
-    rows = from_files if own is None else rows_of(own, setup.roles, zone=setup.site.timezone)
+    rows = setup.matrix if own is None else rows_of(own, setup.roles, zone=setup.site.timezone)
     return Matrix(
         rows,
         setup.roles,

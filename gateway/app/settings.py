@@ -95,7 +95,7 @@ class Settings:
 
     def _seed(self) -> None:
         meta = {"version": 1, "author": "site file", "changed_at": 0}
-        rows = {r.id: row_dict(r) for r in (*self._setup.default_matrix, *self._setup.matrix)}
+        rows = {r.id: row_dict(r) for r in self._setup.matrix}
         records: list[tuple[str, str, str, Mapping[str, Any] | None]] = [
             ("matrix", id_, "", {**row, **meta}) for id_, row in rows.items()
         ]

@@ -9,35 +9,31 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from alerts.matrix import DutyRole, Row
-from alerts.matrix_rows import roles_of, rows_of
-from alerts.rules import Rule, rule_from_dict
-from alerts.ruleset import RuleSet, merge
+from alerts.ruleset import RuleSet
 from drivers.profiles.bind import BoundModel, bind
 from drivers.profiles.loader import load_profile
 from drivers.registry import DRIVERS
-from gateway.config import yamlmarks
-from gateway.config.site import Device, Site, check_as, load_site
-from gateway.config.yamlmarks import Marks, Path_
+from gateway.app import policy
+from gateway.config.site import Device, Line, Site, read_site
+from gateway.config.wording import check_as, near
+from gateway.config.yamlmarks import Path_
 from gateway.core.selfcheck import gateway_assets
-from gateway.errors import BadInput, Problems, StewardError
+from gateway.errors import BadInput, Problems
 from gateway.model import Asset, Point
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a role needs to start."""
+    """What a role needs to start. `matrix`: the shipped rows under the site's own."""
 
     site: Site
     models: Mapping[tuple[str, str], BoundModel]
     rules: RuleSet
     roles: Mapping[str, DutyRole]
     matrix: tuple[Row, ...]
-    default_matrix: tuple[Row, ...]
 
     @cached_property
     def assets(self) -> dict[str, Asset]:
@@ -67,22 +63,17 @@ class Setup:
 
 def load_setup(path: Path) -> Setup:
     """Read, join and check. Raises Problems with everything that is wrong."""
-    site = load_site(path)
-    problems: list[BadInput] = []
+    site, problems = read_site(path)
     models = dict(_models(site, problems))
     _check_lines(site, problems)
-    rules = _rules(site, problems)
-    roles = roles_of(_defaults("roles.yaml")[0])
-    defaults = _rows(None, roles, problems)
-    matrix = _rows(site, roles, problems)
+    rules = policy.rules_of(site, problems)
+    roles = policy.shipped_roles()
+    matrix = policy.joined(policy.shipped_rows(roles), policy.rows_of_site(site, roles, problems))
+    problems += policy.duty_faults(site, roles)
+    problems += policy.shift_faults(site, roles)
     if problems:
         raise Problems(problems)
-    return Setup(site, models, rules, roles, tuple(matrix), tuple(defaults))
-
-
-def _defaults(name: str) -> tuple[Any, Marks]:
-    resource = files("alerts").joinpath("defaults", name)
-    return yamlmarks.parse(resource.read_text(encoding="utf-8"), f"alerts/defaults/{name}")
+    return Setup(site, models, rules, roles, matrix)
 
 
 # ── devices ───────────────────────────────────────────────────────────────────────────────────────────
@@ -94,30 +85,15 @@ def _models(site: Site, problems: list[BadInput]) -> Iterator[tuple[tuple[str, s
         try:
             model = _model(site, device)
         except Problems as e:
-            problems += e.problems
+            # One broken profile may stand behind many devices.
+            told = {str(p) for p in problems}
+            problems += [p for p in e.problems if str(p) not in told]
             continue
         except BadInput as e:
             problems.append(_placed(site, at, e))
             continue
-        kinds = {"ascii_line": "line"}
-        if (model.profile.protocol == "line") != (kinds.get(line.kind) == "line"):
-            problems.append(
-                site.marks.error(
-                    (*at, "profile"),
-                    f"{device.profile} speaks {model.profile.protocol}, line {line.id} is {line.kind}",
-                    "move the device to a line of its protocol",
-                )
-            )  # fmt: skip
-        for point in model.points:
-            if point.id in owners:
-                problems.append(
-                    site.marks.error(
-                        at, f"point {point.id} is already read by device {owners[point.id]}",
-                        "give one of them a `rename`",
-                    )
-                )  # fmt: skip
-                break
-            owners[point.id] = device.id
+        problems += _line_faults(site, at, line, device, model)
+        problems += _twice(site, at, device, model, owners)
         yield (gateway.id, device.id), model
 
 
@@ -128,82 +104,49 @@ def _model(site: Site, device: Device) -> BoundModel:
 
 def _placed(site: Site, at: Path_, e: BadInput) -> BadInput:
     """The same error with the place of the device in the site file."""
-    if e.file:
+    if e.file and Path(e.file).exists():
         return e
-    field = "rename" if "prefix" in e.message or "same" in e.message else "profile"
-    return site.marks.error((*at, e.field or field), e.message, e.hint)
+    if e.file:
+        return site.marks.error((*at, "profile"), f"{e.file} {e.message}", e.hint)
+    field = e.field.split(".", 1) if e.field else ["profile"]
+    return site.marks.error((*at, *field), e.message, e.hint)
+
+
+def _line_faults(site: Site, at: Path_, line: Line, device: Device, model: BoundModel) -> Iterator[BadInput]:
+    speaks = model.profile.protocol
+    if line.kind in DRIVERS and (speaks == "line") != (line.kind == "ascii_line"):
+        yield site.marks.error(
+            (*at, "profile"), f"{device.profile} speaks {speaks}, line {line.id} is {line.kind}",
+            "move the device to a line of its protocol",
+        )  # fmt: skip
+    if line.kind == "modbus_rtu" and device.unit == 0:
+        yield site.marks.error(
+            (*at, "unit"), "unit 0 is the broadcast address, which nobody answers", "1 to 247"
+        )
+
+
+def _twice(
+    site: Site, at: Path_, device: Device, model: BoundModel, owners: dict[str, str]
+) -> Iterator[BadInput]:
+    doubled = [p.id for p in model.points if p.id in owners]
+    for id_ in doubled[:1]:
+        more = " and others" if len(doubled) > 1 else ""
+        yield site.marks.error(
+            at, f"{id_}{more} of {device.id}: already read by device {owners[id_]}",
+            "give one of them another asset, or a `rename`",
+        )  # fmt: skip
+    owners.update({p.id: device.id for p in model.points if p.id not in owners})
 
 
 def _check_lines(site: Site, problems: list[BadInput]) -> None:
     for g, gateway in enumerate(site.file.gateways):
         for n, line in enumerate(gateway.lines):
             at = ("gateways", g, "lines", n)
-            kind = DRIVERS.get(line.kind)
-            if kind is None:
-                known = ", ".join(sorted(DRIVERS))
-                problems.append(
-                    site.marks.error((*at, "kind"), f"there is no line kind {line.kind!r}", f"known: {known}")
-                )
+            if line.kind not in DRIVERS:
+                said = f"there is no line kind {line.kind!r}"
+                problems.append(site.marks.error((*at, "kind"), said, near(line.kind, sorted(DRIVERS))))
                 continue
             try:
-                check_as(kind.options, line.options, site.marks, (*at, "options"))
+                check_as(DRIVERS[line.kind].options, line.options, site.marks, (*at, "options"))
             except Problems as e:
                 problems += e.problems
-
-
-# ── rules, roles, matrix ──────────────────────────────────────────────────────────────────────────────
-
-
-def _rules(site: Site, problems: list[BadInput]) -> RuleSet:
-    folder = files("alerts").joinpath("defaults", "rules")
-    raw: list[dict[str, Any]] = []
-    for resource in sorted(folder.iterdir(), key=lambda r: r.name):
-        if resource.name.endswith(".yaml"):
-            raw += yamlmarks.parse(resource.read_text(encoding="utf-8"), resource.name)[0] or []
-    known = {r["id"] for r in raw}
-    overrides = []
-    for n, override in enumerate(site.file.rules):
-        problem = _override_problem(override, known)
-        if problem:
-            problems.append(
-                site.marks.error(("rules", n, problem.field or "id"), problem.message, problem.hint)
-            )
-        else:
-            overrides.append(dict(override))
-    built: list[Rule] = []
-    for n, data in enumerate(merge(raw, overrides)):
-        try:
-            built.append(rule_from_dict(data))
-        except BadInput as e:
-            index = next((k for k, o in enumerate(site.file.rules) if o.get("id") == data.get("id")), n)
-            problems.append(site.marks.error(("rules", index, e.field), e.message, e.hint))
-    return RuleSet(tuple(built))
-
-
-def _override_problem(override: Mapping[str, Any], known: set[str]) -> BadInput | None:
-    if not isinstance(override.get("id"), str):
-        return BadInput("id is missing", field="id", hint="name the rule that is changed, or a new one")
-    if override["id"] in known or "kind" in override:
-        return None
-    return BadInput(
-        f"there is no rule {override['id']!r}", field="id", hint="give `kind` and all fields for a new rule"
-    )
-
-
-def _rows(site: Site | None, roles: Mapping[str, DutyRole], problems: list[BadInput]) -> list[Row]:
-    try:
-        if site is None:
-            data, marks = _defaults("matrix.yaml")
-            return rows_of(data, roles, at=marks.at)
-        at = site.marks.at
-        rows = rows_of(list(site.file.matrix), roles, zone=site.timezone, at=lambda p: at(("matrix", *p)))
-    except Problems as e:
-        problems += e.problems
-        return []
-    else:
-        return rows
-
-
-def explain(e: StewardError) -> list[str]:
-    """One line per problem, for the terminal."""
-    return [str(p) for p in e.problems] if isinstance(e, Problems) else [str(e)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
@@ -11,7 +12,10 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from gateway.config.yamlmarks import Marks, Path_
 from gateway.errors import BadInput, Problems
-from gateway.model import ID
+from gateway.model import ID, TAG
+
+SHOWN = 24
+"""Names that an error lists at most."""
 
 T = TypeVar("T")
 Said = tuple[str, str]
@@ -63,6 +67,11 @@ def _words(error: Any, type_: Any, path: Sequence[str | int]) -> Said:
         quote = kind == "string_type" and not isinstance(given, list | dict | None)
         hint = "put it into quotes" if quote else ""
         return f"must be {_TYPES[kind]}, not {given!r:.60}", hint or _HINTS.get(kind, "")
+    if kind == "literal_error" and isinstance(given, str):
+        choices: list[str] = re.findall(r"'([^']*)'", limits["expected"])
+        return f"{given!r} is unknown", near(given, choices)
+    if kind == "too_short" and given:
+        return f"must have at least {limits['min_length']} entries, not {len(given)}", ""
     if kind in _LIMITS:
         return f"must be {_LIMITS[kind](limits)}, not {given!r:.60}", ""
     if kind == "string_pattern_mismatch":
@@ -73,6 +82,8 @@ def _words(error: Any, type_: Any, path: Sequence[str | int]) -> Said:
 def _pattern(given: str, pattern: str) -> Said:
     if pattern.strip("^$") == ID.pattern:
         return f"{given!r} is no id", "1 to 48 of a–z, 0–9, - and _"
+    if pattern.strip("^$") == TAG.pattern:
+        return f"{given!r} is no tag", "words of a–z, 0–9 and _ with dots between, e.g. ws.pump1.run"
     return f"{given!r} does not fit the pattern {pattern}", "correct its spelling"
 
 
@@ -112,7 +123,7 @@ def near(name: str, known: Sequence[str]) -> str:
     alike = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if alike:
         return f"did you mean {alike[0]}?"
-    shown = ", ".join([*known[:12], *(["…"] if len(known) > 12 else [])])
+    shown = ", ".join([*known[:SHOWN], *(["…"] if len(known) > SHOWN else [])])
     return f"known: {shown}" if known else "remove it or correct its spelling"
 
 
