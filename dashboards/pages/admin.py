@@ -1,0 +1,83 @@
+"""What was agreed and who may do what: people, matrix, shifts, log, edges. Reading only."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from dashboards.access.people import includes, scope_of
+from dashboards.access.permissions import allows
+from dashboards.api.deps import Caller, need
+from dashboards.pages.common import show
+from dashboards.problems import Problem
+
+router = APIRouter()
+TABS = {"edges": "settings.view", "matrix": "settings.view", "shifts": "settings.view", "users": "users.view",
+        "events": "settings.view"}  # fmt: skip
+LATEST = 200
+
+
+@router.get("/admin")
+@router.get("/admin/{tab}")
+async def admin(
+    request: Request, caller: Annotated[Caller, Depends(need("settings.view"))], tab: str = "edges"
+) -> Response:
+    """One sheet of the administration."""
+    if tab not in TABS:
+        raise Problem(404, "http.404")
+    caller.require(TABS[tab])
+    tabs = [name for name, action in TABS.items() if allows(caller.actor.role, action)]
+    web = caller.web
+    estates = {e: web.directory.estates[e] for e in web.directory.estates_of(caller.scope)}
+    rows = await _ROWS[tab](caller)
+    return show(request, caller, "admin.html", tab=tab, tabs=tabs, rows=rows, estates=estates)
+
+
+async def _edges(caller: Caller) -> Any:
+    return caller.web.directory.within(caller.scope, caller.web.desk.health())
+
+
+async def _settings(caller: Caller, kind: str) -> list[dict[str, Any]]:
+    records = await asyncio.to_thread(caller.web.desk.state.records, kind)
+    return [
+        {"id": id_, **body}
+        for id_, body in records
+        if not body.get("estate") or caller.web.directory.allows(caller.scope, str(body["estate"]))
+    ]
+
+
+async def _matrix(caller: Caller) -> Any:
+    return sorted(await _settings(caller, "matrix"), key=lambda r: (str(r.get("event", "")), r["id"]))
+
+
+async def _shifts(caller: Caller) -> Any:
+    users = await asyncio.to_thread(caller.web.accounts.users)
+    names = {u.id: u.body.get("name", u.id) for u in users}
+    rows = await _settings(caller, "shifts")
+    return [{**r, "names": [names.get(p, p) for p in r.get("people", ())]} for r in rows]
+
+
+async def _users(caller: Caller) -> Any:
+    users = await asyncio.to_thread(caller.web.accounts.users)
+    return [
+        {"id": u.id, **u.body, "can_log_in": bool(u.password_hash)}
+        for u in users
+        if includes(caller.scope, scope_of(u.body))
+    ]
+
+
+async def _events(caller: Caller) -> Any:
+    estates = caller.web.directory.estates_of(caller.scope)
+
+    def read() -> list[Any]:
+        state = caller.web.desk.state
+        found = [x for e in estates for x in state.events(estate=e, limit=LATEST, newest_first=True)]
+        return sorted(found, key=lambda item: -item[1].t)[:LATEST]
+
+    return await asyncio.to_thread(read)
+
+
+_ROWS = {"edges": _edges, "matrix": _matrix, "shifts": _shifts, "users": _users, "events": _events}
