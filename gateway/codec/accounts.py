@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 
@@ -32,7 +33,8 @@ class DeviceAccount:
 class Account:
     """An `account` message: proof of life and the edge's half of the balance.
 
-    outbox, backlog: points that wait for the core's receipt, and how many of them are backlog.
+    outbox, backlog: points that wait for the core's receipt, and how many of them are backlog · held: the
+    lowest number that the outbox still holds, by boot and lane: nothing below it will ever come again.
     """
 
     boot: str
@@ -43,6 +45,7 @@ class Account:
     backlog: int = 0
     facts: Mapping[str, float] = field(default_factory=dict)
     lane: str = "account"
+    held: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def encode(self) -> bytes:
         """JSON."""
@@ -61,12 +64,19 @@ class Account:
             raise BadMessage("facts: an object is needed")
         return cls(
             boot, seq, an_int(body, "t"), {str(k): _device_account(k, d) for k, d in raw.items()},
-            an_int(body, "outbox", 0), an_int(body, "backlog", 0), facts, lane,
+            an_int(body, "outbox", 0), an_int(body, "backlog", 0), facts, lane, _held(body),
         )  # fmt: skip
 
     def key(self, gateway: str) -> MessageKey:
         """What de-duplicates it."""
         return MessageKey(gateway, self.boot, self.lane, self.seq)
+
+
+def _held(body: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    raw = body.get("held", {})
+    if not isinstance(raw, dict) or not all(isinstance(lanes, dict) for lanes in raw.values()):
+        raise BadMessage("held: numbers by boot and lane are needed")
+    return {str(boot): {str(lane): an_int(lanes, lane) for lane in lanes} for boot, lanes in raw.items()}
 
 
 def _device_account(name: str, raw: object) -> DeviceAccount:

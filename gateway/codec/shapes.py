@@ -42,9 +42,9 @@ def a_text(body: Mapping[str, Any], key: str) -> str:
 
 
 def an_int(body: Mapping[str, Any], key: str, default: int | None = None) -> int:
-    """A whole number. Raises BadMessage."""
+    """A whole number whose size is at most 2^53. Raises BadMessage."""
     value = body.get(key, default)
-    if not isinstance(value, int) or isinstance(value, bool):
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > 2**53:
         raise BadMessage(f"{key}: a whole number is needed, not {value!r:.60}")
     return value
 

@@ -9,7 +9,20 @@ from typing import Any
 
 import orjson
 
-from gateway.codec import Account
+from gateway.codec import Account, DeviceAccount
+from gateway.model import Ms
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """What an account proves: `devices` gave points until the end of the span, `clean` without one gap in it.
+
+    span: the account before and this one; without one before both ends are this one.
+    """
+
+    devices: tuple[str, ...] = ()
+    clean: tuple[str, ...] = ()
+    span: tuple[Ms, Ms] = (0, 0)
 
 
 @dataclass(slots=True)
@@ -52,19 +65,28 @@ class Balance:
         self._stored: Counter[tuple[str, str]] = Counter()
         self._changed: set[tuple[str, str]] = set()
 
-    def account(self, gateway: str, account: Account) -> dict[str, int]:
-        """Take one account; the points that each device proved (stored or suppressed) since the last one."""
+    def account(self, gateway: str, account: Account) -> Proven:
+        """Take one account; which devices were read (stored or suppressed points) since the last one."""
         key = (gateway, account.boot)
         before = self._accounts.get(key)
         if before is not None and before.seq >= account.seq:
-            return {}
+            return Proven()
         self._accounts[key] = account
         self._changed.add(key)
-        gained = {}
+        devices, clean = [], []
         for name, d in account.devices.items():
-            old = before.devices.get(name) if before is not None else None
-            gained[name] = d.stored + d.suppressed - (old.stored + old.suppressed if old else 0)
-        return gained
+            old = before.devices.get(name, DeviceAccount()) if before is not None else DeviceAccount()
+            if d.stored + d.suppressed > old.stored + old.suppressed:
+                devices.append(name)
+                if sum(d.gaps.values()) == sum(old.gaps.values()):
+                    clean.append(name)
+        since = before.t if before is not None else account.t
+        return Proven(tuple(devices), tuple(clean), (since, account.t))
+
+    def newest(self, gateway: str) -> Account | None:
+        """The newest account of any boot of a gateway."""
+        mine = [a for (g, _), a in self._accounts.items() if g == gateway]
+        return max(mine, key=lambda a: a.t, default=None)
 
     def stored(self, gateway: str, boot: str, points: int) -> None:
         """The core has stored so many points of this boot."""

@@ -31,7 +31,7 @@ class CoreDesk:
             "now": self.now(),
             "seq": core.hub.seq,
             **core.view.static(scope),
-            "values": core.view.values(scope),
+            "values": core.view.values(scope, self.now()),
             "alarms": [
                 a.as_dict()
                 for a in dispatch.book.alarms.values()
@@ -92,12 +92,15 @@ class CoreDesk:
             "ready": core.ready.is_set(),
             "last_turn": core.last_turn,
             "turns": core.turns,
+            "stuck": core.writer.stuck,
             "edges": core.edges.health(now),
             "bus": dict(core.parts.bus.health()),
             "intake": {
                 "parked": core.intake.parked,
                 "duplicates": core.intake.duplicates,
                 "rejected": dict(core.intake.rejected),
+                "gone": core.intake.gone,
+                "filling": sorted(core.brain.fills),
             },
             "balance": core.balance.sheet(core.intake.parked_points).as_dict(),
             "values": len(core.view),

@@ -24,6 +24,8 @@ class Inbox:
     def __init__(self, bus: Bus, clock: Clock, wake: asyncio.Event) -> None:
         self._bus, self._clock, self._wake = bus, clock, wake
         self._room = asyncio.Event()
+        self.cuts = 0
+        """How often the broker was lost."""
         self.events: collections.deque[Delivery] = collections.deque()
         self.data: collections.deque[Delivery] = collections.deque()
         self.status: collections.deque[Delivery] = collections.deque()
@@ -70,6 +72,8 @@ class Inbox:
             except Retryable as e:
                 lost += 1
                 if lost == 1:
+                    self.cuts += 1
+                    self._wake.set()
                     log.error("broker lost lane=%s reason=%r; trying again every second", lane, str(e))
                 await self._clock.sleep_real(RETRY_S)
                 continue

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from gateway.codec import Account, BadMessage, Data, EventMessage, PointTable, Topic
+from gateway.codec import Account, BadMessage, Data, EventMessage, PointTable, Topic, decode_object
+from gateway.codec.shapes import head
 from gateway.core.ranges import Applied
 from gateway.core.tables import Known, Tables
 from gateway.model import GOOD, Event, MessageKey, Ms, Samples
@@ -22,29 +23,54 @@ from gateway.ports import Delivery
 
 log = logging.getLogger(__name__)
 
-PARK_LIMIT = 5_000
-"""Messages that may wait for unknown tables; beyond it they are left to the broker."""
+PARK_LIMIT: Mapping[str, int] = {"data": 200, "event": 5_000}
+"""Messages that may wait for unknown tables, by leaf. Beyond it they are given back to their edge: without a
+receipt its outbox keeps them and sends them again. Tables come in the lane of `data`, and a broker hands out
+only so many messages of a lane (Mosquitto 500) before it wants acknowledgements."""
+GONE_LIMIT = 100_000
+"""Numbers that one account may give up."""
 
 
 class Refused(BadMessage):
-    """A well-formed message whose content is impossible: refused for good, so its number is used up."""
+    """A message whose content is impossible: refused for good, so its number is used up."""
 
     def __init__(self, key: MessageKey, message: str) -> None:
         self.key = key
         super().__init__(message)
 
 
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """The samples of one message. late: backlog of an outage."""
+
+    gateway: str
+    samples: Samples
+    late: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An account."""
+
+    gateway: str
+    account: Account
+
+
 @dataclass(slots=True)
 class Turn:
-    """What one turn of the core takes in."""
+    """What one turn of the core takes in. `steps` are in the order of arrival.
 
-    live: list[Samples] = field(default_factory=list)
-    late: list[Samples] = field(default_factory=list)
+    gone: numbers that their edge will never send again · again: lanes (gateway, boot, lane) of messages that
+    came twice, whose receipt may have been lost · done: what may be acknowledged to the broker.
+    """
+
+    steps: list[Readings | Heard] = field(default_factory=list)
     keys_live: list[MessageKey] = field(default_factory=list)
     keys_late: list[MessageKey] = field(default_factory=list)
     keys_refused: list[MessageKey] = field(default_factory=list)
-    accounts: list[tuple[str, str, Account]] = field(default_factory=list)
+    gone: list[MessageKey] = field(default_factory=list)
     facts: list[Event] = field(default_factory=list)
+    again: set[tuple[str, str, str]] = field(default_factory=set)
     done: list[Delivery] = field(default_factory=list)
     replayed: bool = False
     points: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -52,12 +78,31 @@ class Turn:
     @property
     def keys(self) -> list[MessageKey]:
         """All keys to mark as applied."""
-        return [
-            *self.keys_live,
-            *self.keys_late,
-            *self.keys_refused,
-            *(a.key(g) for _, g, a in self.accounts),
-        ]
+        accounts = [s.account.key(s.gateway) for s in self.steps if isinstance(s, Heard)]
+        return [*self.keys_live, *self.keys_late, *self.keys_refused, *self.gone, *accounts]
+
+    @property
+    def lanes(self) -> set[tuple[str, str, str]]:
+        """Lanes to send a receipt for."""
+        return {(k.gateway, k.boot, k.lane) for k in self.keys} | self.again
+
+    def samples(self, *, late: bool) -> Samples:
+        """All of one sort."""
+        return Samples.concat([s.samples for s in self.steps if isinstance(s, Readings) and s.late == late])
+
+    def parts(self) -> Iterator[list[Readings] | Heard]:
+        """Readings of one sort together, as far as an account or the other sort does not come between."""
+        group: list[Readings] = []
+        for step in self.steps:
+            if group and (isinstance(step, Heard) or step.late != group[0].late):
+                yield group
+                group = []
+            if isinstance(step, Heard):
+                yield step
+            else:
+                group.append(step)
+        if group:
+            yield group
 
 
 class Intake:
@@ -68,8 +113,10 @@ class Intake:
         self._tables = tables
         self._applied = applied
         self._parked: dict[MessageKey, Delivery] = {}
+        self._learned = False
         self.rejected: Counter[str] = Counter()
         self.duplicates = 0
+        self.gone = 0
         self.wanted: set[tuple[str, str, str]] = set()
 
     @property
@@ -82,28 +129,41 @@ class Intake:
         """Points in parked messages."""
         return sum(_points_in(d) for d in self._parked.values())
 
-    def read(self, deliveries: Sequence[Delivery]) -> Turn:
-        """Sort deliveries into a turn. Messages of a table that just arrived follow at the end."""
-        turn = Turn()
-        before = len(self._tables.fresh)
+    def learn(self, deliveries: Sequence[Delivery]) -> bool:
+        """Register the point tables among them; True when one was new. Idempotent. Raises Retryable."""
+        new = False
         for d in deliveries:
-            self._one(d, turn)
-        if len(self._tables.fresh) > before and self._parked:
-            waiting, self._parked = list(self._parked.values()), {}
+            try:
+                topic = Topic.parse(d.topic)
+                table = self._table(topic, d) if topic.leaf == "points" else None
+            except BadMessage:
+                continue  # `read` counts it
+            if table is not None:
+                new |= self._tables.add(table, topic.estate)
+                self.wanted = {w for w in self.wanted if w[2] != table.tab}
+        self._learned |= new
+        return new
+
+    def read(self, deliveries: Sequence[Delivery]) -> Turn:
+        """Sort deliveries into a turn, after `learn`. What waited for a new table comes first."""
+        turn = Turn()
+        if self._learned:
+            waiting, self._parked, self._learned = list(self._parked.values()), {}, False
             for d in waiting:
                 self._one(d, turn)
+        for d in deliveries:
+            self._one(d, turn)
         return turn
 
     def _one(self, d: Delivery, turn: Turn) -> None:
         try:
             waits = self._take(Topic.parse(d.topic), d, turn)
-        except Refused as e:
-            self._reject(d, e)
-            self._applied.add(e.key)
-            turn.keys_refused.append(e.key)
-            waits = False
         except BadMessage as e:
             self._reject(d, e)
+            key = e.key if isinstance(e, Refused) else self._key_of(d)
+            if key is not None and key not in self._applied:
+                self._applied.add(key)
+                turn.keys_refused.append(key)
             waits = False
         if not waits:
             turn.done.append(d)
@@ -114,18 +174,32 @@ class Intake:
         if self.rejected[reason] == 1:
             log.warning("message refused topic=%s reason=%r; it is counted in health", d.topic, str(e))
 
-    def _take(self, topic: Topic, d: Delivery, turn: Turn) -> bool:
-        """True when the message has to wait."""
+    def _key_of(self, d: Delivery) -> MessageKey | None:
+        """The number of one of our edges' messages that is refused, as far as it can be read.
+
+        Without it the edge would wait for its receipt, and with it all that follows, for ever.
+        """
+        try:
+            topic = Topic.parse(d.topic)
+            if topic.leaf not in ("data", "event", "account"):
+                return None
+            self._ours(topic)
+            return MessageKey(topic.gateway, *head(decode_object(d.payload)))
+        except BadMessage:
+            return None
+
+    def _ours(self, topic: Topic) -> None:
         if self._gateways.get(topic.gateway) != topic.estate:
             raise BadMessage(f"gateway {topic.gateway} of estate {topic.estate} is unknown here")
+
+    def _take(self, topic: Topic, d: Delivery, turn: Turn) -> bool:
+        """True when the message has to wait."""
+        self._ours(topic)
         if topic.leaf == "points":
             self._table(topic, d)
             return False
         if topic.leaf == "account":
-            account = Account.decode(d.payload)
-            if not self._known(account.key(topic.gateway), d):
-                turn.accounts.append((topic.estate, topic.gateway, account))
-                self._applied.add(account.key(topic.gateway))
+            self._account(topic, Account.decode(d.payload), turn)
             return False
         if topic.leaf == "data":
             return self._data(topic, Data.decode(d.payload), d, turn)
@@ -133,44 +207,80 @@ class Intake:
             return self._event(topic, EventMessage.decode(d.payload), d, turn)
         raise BadMessage(f"leaf {topic.leaf!r} is not for the core")
 
-    def _table(self, topic: Topic, d: Delivery) -> None:
+    def _table(self, topic: Topic, d: Delivery) -> PointTable | None:
+        """None: a retained table was deleted."""
+        self._ours(topic)
         if not d.payload:
-            return
+            return None
         table = PointTable.decode(d.payload)
         foreign = self._tables.foreign(table, topic.estate)
         if foreign:
             raise BadMessage(f"table of {topic.gateway} names assets of others: {', '.join(foreign[:5])}")
-        self._tables.add(table)
-        self.wanted = {w for w in self.wanted if w[2] != table.tab}
+        return table
 
-    def _known(self, key: MessageKey, d: Delivery) -> bool:
+    def _account(self, topic: Topic, account: Account, turn: Turn) -> None:
+        key = account.key(topic.gateway)
+        if self._known(key, turn):
+            return
+        turn.steps.append(Heard(topic.gateway, account))
+        self._applied.add(key)
+        for boot, lanes in account.held.items():
+            for lane, lowest in lanes.items():
+                self._give_up((topic.gateway, boot, lane), lowest, turn)
+
+    def _give_up(self, lane: tuple[str, str, str], lowest: int, turn: Turn) -> None:
+        """Numbers under the lowest that the edge holds will not come: they were confirmed once.
+
+        They are missing here when the state store was restored from a copy. Left open, the hole would keep
+        the lane from ever being confirmed again.
+        """
+        if self._applied.upto(lane) >= lowest - 1:
+            return
+        keys = [MessageKey(*lane, seq) for seq in self._applied.missing(lane, lowest, GONE_LIMIT)]
+        for key in keys:
+            self._applied.add(key)
+        turn.gone += keys
+        self.gone += len(keys)
+        log.warning(
+            "messages that were confirmed before are not in this state store gateway=%s lane=%s count=%d;"
+            " was it restored from a copy? the balance shows what is missing", lane[0], lane[2], len(keys),
+        )  # fmt: skip
+
+    def _known(self, key: MessageKey, turn: Turn) -> bool:
         if key in self._applied:
             self.duplicates += 1
+            turn.again.add((key.gateway, key.boot, key.lane))
             return True
         return False
 
-    def _find(self, topic: Topic, tab: str, key: MessageKey, d: Delivery) -> Known | None:
+    def _find(self, topic: Topic, tab: str, key: MessageKey, d: Delivery) -> tuple[Known | None, bool]:
+        """The table, or whether the message waits for it here."""
         known = self._tables.get(tab)
-        if known is None and len(self._parked) < PARK_LIMIT:
+        if known is not None:
+            return known, False
+        self.wanted.add((topic.estate, topic.gateway, tab))
+        here = sum(k.lane == "event" for k in self._parked)
+        full = here if topic.leaf == "event" else len(self._parked) - here
+        waits = key in self._parked or full < PARK_LIMIT[topic.leaf]
+        if waits:
             self._parked[key] = d
-            self.wanted.add((topic.estate, topic.gateway, tab))
-        return known
+        return None, waits
 
     def _data(self, topic: Topic, m: Data, d: Delivery, turn: Turn) -> bool:
         key = m.key(topic.gateway)
-        if self._known(key, d):
+        if self._known(key, turn):
             return False
-        known = self._find(topic, m.tab, key, d)
+        known, waits = self._find(topic, m.tab, key, d)
         if known is None:
-            return True
+            return waits
         if int(m.i.max()) >= len(known.series):
             raise Refused(key, f"i: index {int(m.i.max())} is outside of table {m.tab}")
         samples = Samples(known.series[m.i], m.t + m.dt, m.v, m.q)
-        odd = np.isnan(samples.v) & (samples.q == GOOD)
+        odd = ~np.isfinite(samples.v) & (samples.q == GOOD)
         if odd.any():
             raise Refused(key, "v: a value that is not a number has quality GOOD")
         late = m.hist or m.lane == "backlog"
-        (turn.late if late else turn.live).append(samples)
+        turn.steps.append(Readings(topic.gateway, samples, late))
         (turn.keys_late if late else turn.keys_live).append(key)
         self._applied.add(key)
         turn.points[topic.gateway, m.boot] += len(samples)
@@ -179,15 +289,16 @@ class Intake:
 
     def _event(self, topic: Topic, m: EventMessage, d: Delivery, turn: Turn) -> bool:
         key = m.key(topic.gateway)
-        if self._known(key, d):
+        if self._known(key, turn):
             return False
-        known = self._find(topic, m.tab, key, d)
+        known, waits = self._find(topic, m.tab, key, d)
         if known is None:
-            return True
+            return waits
         if not 0 <= m.i < len(known.series):
             raise Refused(key, f"i: index {m.i} is outside of table {m.tab}")
         point = known.table.points[m.i]
-        turn.live.append(Samples.of([int(known.series[m.i])], [m.t], [m.v], [m.q]))
+        samples = Samples.of([int(known.series[m.i])], [m.t], [m.v], [m.q])
+        turn.steps.append(Readings(topic.gateway, samples, late=False))
         turn.keys_live.append(key)
         turn.points[topic.gateway, m.boot] += 1
         if m.attrs:

@@ -40,6 +40,17 @@ class Applied:
         ranges = self._ranges.get(lane, [])
         return ranges[0][1] if ranges and ranges[0][0] <= 1 else 0
 
+    def missing(self, lane: Lane, below: int, limit: int) -> list[int]:
+        """Numbers under `below` that were never applied, at most so many."""
+        out: list[int] = []
+        at = 1
+        for first, last in self._ranges.get(lane, []):
+            out += range(at, min(first, below, at + limit - len(out)))
+            at = last + 1
+            if at >= below or len(out) >= limit:
+                return out
+        return out + list(range(at, min(below, at + limit - len(out))))
+
     def count(self) -> int:
         """Messages applied in all."""
         return sum(b - a + 1 for ranges in self._ranges.values() for a, b in ranges)

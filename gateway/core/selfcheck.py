@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from pathlib import Path
 
 from gateway.config.site import Site
-from gateway.core.edges import Edges
+from gateway.core.edges import Edge, Edges
 from gateway.model import Asset, Ms, Point, Samples
 from gateway.ports import StateStore
 
@@ -22,11 +22,16 @@ def gateway_assets(site: Site) -> dict[str, Asset]:
 
 
 class SelfCheck:
-    """Makes the core's own samples: per edge `gw.online`, `gw.outbox`, `gw.disk_free`."""
+    """Makes the core's own samples: per edge `gw.online`, `gw.outbox`, `gw.disk_free`.
 
-    def __init__(self, state: StateStore, site: Site, edges: Edges) -> None:
-        self._edges = edges
+    After a start an edge that has not been heard is given time to connect before it counts as lost.
+    `gw.disk_free` is the smaller share of the edge's disk and the core's.
+    """
+
+    def __init__(self, state: StateStore, site: Site, edges: Edges, data_dir: Path) -> None:
+        self._edges, self._data_dir = edges, data_dir
         self._last: dict[int, tuple[Ms, float]] = {}
+        self._began: Ms | None = None
         wanted = [
             Point(g.id, tag, unit, "digital" if tag == "gw.online" else "analog", silence_s=SILENCE_S)
             for g in site.file.gateways
@@ -35,22 +40,30 @@ class SelfCheck:
         ids = state.series([(p.asset, p.tag) for p in wanted])
         self.points = {ids[p.asset, p.tag]: p for p in wanted}
 
-    def samples(self, now: Ms, facts: Mapping[str, float]) -> Samples:
+    def samples(self, now: Ms) -> Samples:
         """What changed since the last call, and everything every `SILENCE_S`."""
         rows: list[tuple[int, float]] = []
-        disk = shutil.disk_usage(".")
+        self._began = now if self._began is None else self._began
+        disk = shutil.disk_usage(self._data_dir)
+        own = 100.0 * disk.free / disk.total
         for series, p in self.points.items():
-            edge = self._edges[p.asset]
-            if p.tag == "gw.online":
-                value = float(edge.online and not edge.silent(now))
-            elif p.tag == "gw.outbox":
-                value = float(edge.account.outbox if edge.account else 0)
-            else:
-                free = edge.account.facts.get("disk_free_pct") if edge.account else None
-                value = float(free) if free is not None else 100.0 * disk.free / disk.total
+            value = self._value(self._edges[p.asset], p.tag, own, now)
             last = self._last.get(series)
-            due = last is None or now - last[0] >= SILENCE_S * 1000
-            if due or (last is not None and p.tag == "gw.online" and value != last[1]):
+            if value is None:
+                continue
+            news = last is not None and p.tag == "gw.online" and value != last[1]
+            if last is None or news or now - last[0] >= SILENCE_S * 1000:
                 self._last[series] = (now, value)
                 rows.append((series, value))
         return Samples.of([s for s, _ in rows], [now] * len(rows), [v for _, v in rows])
+
+    def _value(self, edge: Edge, tag: str, own_disk: float, now: Ms) -> float | None:
+        if tag == "gw.online":
+            online = edge.present(now)
+            early = not edge.heard_at and now - (self._began or now) <= self._edges.patience
+            return None if early and not online else float(online)
+        account = edge.account
+        if tag == "gw.outbox":
+            return float(account.outbox if account else 0)
+        theirs = account.facts.get("disk_free_pct") if account else None
+        return min(own_disk, float(theirs)) if theirs is not None else own_disk

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
-from gateway.errors import Permanent, StewardError
+from gateway.core.writer import Writer
+from gateway.errors import Permanent, Retryable, StewardError
 from gateway.model import Ms, Notice
 from gateway.ports import Clock, Notifier, StateStore
 
@@ -41,6 +44,7 @@ class Sender:
     def __init__(self, state: StateStore, channels: Sequence[Channel], clock: Clock) -> None:
         self._state, self._channels, self._clock = state, list(channels), clock
         self._wake = asyncio.Event()
+        self._writer = Writer(clock, lambda: None)
 
     def wake(self) -> None:
         """There is something to send."""
@@ -50,20 +54,27 @@ class Sender:
         """Until cancelled."""
         while True:
             self._wake.clear()
-            sent = await self.once()
+            try:
+                sent = await self.once()
+            except Retryable as e:
+                log.error("notices cannot be read reason=%r; trying again", str(e))
+                await self._clock.sleep_real(1.0)
+                continue
             if not sent:
-                try:
+                with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), 1.0)
-                except TimeoutError:
-                    continue
 
     async def once(self) -> int:
-        """Try everything that is due; how many were tried."""
+        """Try what is due, most urgent first, until there is news; how many were tried."""
         now = self._clock.now()
         due = await asyncio.to_thread(self._state.notices, ["waiting", "failed"], 50, due=now)
+        tried = 0
         for notice, _, attempts in due:
             await self._try(notice, attempts)
-        return len(due)
+            tried += 1
+            if self._wake.is_set():
+                break
+        return tried
 
     async def _try(self, notice: Notice, attempts: int) -> None:
         errors = []
@@ -75,9 +86,10 @@ class Sender:
                 self._failed(channel, str(e), permanent=isinstance(e, Permanent))
                 continue
             self._recovered(channel)
-            at = self._clock.now()
-            await asyncio.to_thread(
-                self._state.notice_result, notice.id, ok=True, at=at, detail=f"{channel.id}: {receipt}"
+            at, detail = self._clock.now(), f"{channel.id}: {receipt}"
+            # Until this is written nothing else is sent: a full disk must not send one notice twice.
+            await self._writer.insist(
+                partial(self._state.notice_result, notice.id, ok=True, at=at, detail=detail), "receipts"
             )
             return
         await self._later(notice, attempts, "; ".join(errors) or "no channel reaches this role")
@@ -86,10 +98,11 @@ class Sender:
         at = self._clock.now()
         wait = min(LAST_RETRY_S, FIRST_RETRY_S * 2**attempts)
         final = attempts + 1 >= ATTEMPTS and not notice.life
-        await asyncio.to_thread(
+        result = partial(
             self._state.notice_result,
             notice.id, ok=False, at=at, detail=detail, retry_at=at + int(wait * 1000), final=final,
         )  # fmt: skip
+        await self._writer.insist(result, "receipts")
 
     def _for(self, notice: Notice) -> list[Channel]:
         named = [c for c in self._channels if c.id == notice.channel]

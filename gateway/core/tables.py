@@ -23,45 +23,47 @@ class Known:
 
 
 class Tables:
-    """Every table ever seen, by its hash, so that an old backlog decodes as it was written."""
+    """Every table ever seen, by its hash, so that an old backlog decodes as it was written.
+
+    A point that the site file does not list (any more, or not yet) is kept like any other: its readings are
+    stored, only nobody judges or shows them.
+    """
 
     def __init__(self, state: StateStore, assets: Mapping[str, Asset]) -> None:
         self._state = state
         self._assets = assets
         self._known: dict[str, Known] = {}
         self.points: dict[int, Point] = {}
-        self.fresh: list[str] = []
+        self._fresh: dict[str, str] = {}
         for _, body in state.records("table"):
-            self.add(PointTable.decode(orjson.dumps(body)), stored=True)
+            self._register(PointTable.decode(orjson.dumps(body)))
 
     def get(self, tab: str) -> Known | None:
         """None: unknown, to be asked for."""
         return self._known.get(tab)
 
     def foreign(self, table: PointTable, estate: str) -> list[str]:
-        """Assets in the table that are unknown or belong to another estate."""
+        """Assets in the table that belong to another estate."""
         names = {p.asset for p in table.points}
-        return sorted(n for n in names if n not in self._assets or self._assets[n].estate != estate)
+        return sorted(n for n in names if n in self._assets and self._assets[n].estate != estate)
 
-    def add(self, table: PointTable, *, stored: bool = False) -> Known:
-        """Register its points; idempotent."""
-        known = self._known.get(table.tab)
-        if known is not None:
-            return known
+    def add(self, table: PointTable, estate: str) -> bool:
+        """Register its points; True when it is new. Idempotent. Raises Retryable."""
+        if table.tab in self._known:
+            return False
+        self._register(table)
+        self._fresh[table.tab] = estate
+        return True
+
+    def _register(self, table: PointTable) -> None:
         ids = self._state.series([(p.asset, p.tag) for p in table.points])
         series = np.array([ids[p.asset, p.tag] for p in table.points], np.uint32)
-        known = Known(table, series)
-        self._known[table.tab] = known
+        self._known[table.tab] = Known(table, series)
         for s, p in zip(series.tolist(), table.points, strict=True):
             self.points[s] = p
-        if not stored:
-            self.fresh.append(table.tab)
-        return known
 
     def records(self) -> Iterable[tuple[str, str, str, Mapping[str, object]]]:
         """State records of tables that were added since the last call."""
-        fresh, self.fresh = self.fresh, []
-        for tab in fresh:
-            body = orjson.loads(self._known[tab].table.encode())
-            estate = self._assets[self._known[tab].table.points[0].asset].estate
-            yield "table", tab, estate, body
+        fresh, self._fresh = self._fresh, {}
+        for tab, estate in fresh.items():
+            yield "table", tab, estate, orjson.loads(self._known[tab].table.encode())

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -35,6 +35,9 @@ __all__ = ["DeviceConfig", "Edge", "EdgeConfig", "Hello", "LineConfig", "MakeUpl
 OFFLINE_ACCOUNT_S = 60.0
 """Pause between accounts while the core is out of reach: each of them waits in the outbox."""
 BEAT_S = 1.0
+
+Held = Mapping[str, Mapping[str, int]]
+"""Lowest number that the outbox holds, by boot and lane."""
 
 
 class Edge:
@@ -189,7 +192,8 @@ class Edge:
             while self._link.commands:
                 await self._command(self._link.commands.popleft())
             account = self._account_is_due()
-            turn = self._turn(packer, account=account)
+            held = await self._in_writer(self._outbox.held) if account else None
+            turn = self._turn(packer, account=account, held=held)
             if account:
                 await self._add_closing(turn, packer)
             await self._commit(turn)
@@ -204,7 +208,7 @@ class Edge:
             self._tally.thinned_in_store(self._names.index(device), n)
         self._link.pump()
 
-    def _turn(self, packer: Packer, *, account: bool) -> Turn:
+    def _turn(self, packer: Packer, *, account: bool, held: Held | None = None) -> Turn:
         """Filter and pack what was read since the last tick."""
         batch, attrs = self._collector.take()
         turn = Turn(self._guard.now(), acks=self._link.take_acks())
@@ -223,7 +227,7 @@ class Edge:
             turn.meta["conn"] = str(self._link.conn)
         turn.delta = self._tally.delta()
         if account:
-            self._add_account(turn, packer)
+            self._add_account(turn, packer, held or {})
         return turn
 
     # ── the account ───────────────────────────────────────────────────────────────────────────────
@@ -242,12 +246,12 @@ class Edge:
         self._account_at = now
         return True
 
-    def _add_account(self, turn: Turn, packer: Packer) -> None:
+    def _add_account(self, turn: Turn, packer: Packer, held: Held) -> None:
         """Cumulative counts with everything of this tick; they are written in the same transaction."""
         waiting = self._outbox.points + sum(r.points for r in turn.rows)
         backlog = self._outbox.backlog + sum(r.points for r in turn.rows if r.lane == "backlog")
         devices = self._tally.devices()
-        account = Account(self.boot, 0, turn.t, devices, waiting, backlog, self.facts())
+        account = Account(self.boot, 0, turn.t, devices, waiting, backlog, self.facts(), held=held)
         turn.rows.append(packer.account(account))
         turn.accounts.append(account)
 
@@ -261,6 +265,7 @@ class Edge:
         """The edge's own health; part of each account."""
         outbox, courier, guard = self._outbox, self._link.courier, self._guard
         late = max((line.take_late() for line in self._lines), default=0.0)
+        disk = shutil.disk_usage(self._config.data_dir)
         return {
             "connected": float(courier.online),
             "connections": float(self._link.conn),
@@ -271,7 +276,8 @@ class Edge:
             "outbox_in_memory": float(outbox.degraded),
             "outbox_full": float(outbox.full),
             "outbox_moved_aside": float(outbox.moved_aside),
-            "disk_free_mb": round(shutil.disk_usage(self._config.data_dir).free / 1e6),
+            "disk_free_mb": round(disk.free / 1e6),
+            "disk_free_pct": round(100 * disk.free / disk.total, 1),
             "clock_offset_ms": round(guard.offset),
             "clock_steps": float(guard.steps),
             "clock_last_step_ms": round(guard.last_step_ms),

@@ -35,6 +35,9 @@ THIN_FROM = 0.9
 MEMORY_BYTES = 64_000_000
 """Bound of what waits in memory for a disk that takes nothing."""
 
+CONFIRMED = ("event", "state", "account", "live", "backlog")
+"""Lanes whose rows leave by receipts of their own."""
+
 _COLUMNS = "n, boot, lane, seq, topic, payload, tab, points, retain"
 """In the order of Row's fields."""
 _TAKE = f"SELECT {_COLUMNS} FROM rows WHERE lane=? AND n>? ORDER BY n LIMIT ?"  # noqa: S608 - constants
@@ -96,6 +99,7 @@ class Outbox:
         self._retry_at = 0.0
         self._given: Counter[str] = Counter()
         self._devices: dict[str, list[str]] = {}
+        self._boots: set[str] = set()
         self._tops: dict[str, int] = {}
         self.rows = self.points = self.bytes = self.backlog = 0
         self.moved_aside = 0
@@ -126,6 +130,7 @@ class Outbox:
         last = int(self._meta("boot_ms", "0"))
         start = max(now, last + 1)
         self._boot = f"{start:013d}-{secrets.token_hex(3)}"
+        self._boots.add(self._boot)
         self.client_id = self._meta("client_id", "") or secrets.token_hex(4)
         self.conn = int(self._meta("conn", "0"))
         self.commit(Turn(now, meta={"boot_ms": str(start), "client_id": self.client_id}), {}, 0.0)
@@ -154,6 +159,7 @@ class Outbox:
         self.lessons = {}
         for device, area, start, stop, at in db.execute("SELECT device, area, start, stop, at FROM lessons"):
             self.lessons.setdefault(device, []).append(Lesson(Range(area, start, stop), at))
+        self._boots |= {boot for (boot,) in db.execute("SELECT DISTINCT boot FROM rows")}
         for tab, devices in db.execute("SELECT tab, devices FROM tables"):
             self._devices[tab] = orjson.loads(devices)
 
@@ -349,6 +355,22 @@ class Outbox:
             return None
         row = self._db.execute("SELECT payload FROM tables WHERE tab=?", (tab,)).fetchone()
         return bytes(row[0]) if row else None
+
+    def held(self) -> dict[str, dict[str, int]]:
+        """Lowest number kept, by boot and lane; whatever lies below it has a receipt. Tables have none."""
+        if self._db is None:
+            return {}
+        out: dict[str, dict[str, int]] = {}
+        for boot in sorted(self._boots):
+            for lane in CONFIRMED:
+                (low,) = self._db.execute(
+                    "SELECT min(seq) FROM rows WHERE boot=? AND lane=?", (boot, lane)
+                ).fetchone()
+                if low is not None:
+                    out.setdefault(boot, {})[lane] = low
+            if boot != self._boot and boot not in out:
+                self._boots.discard(boot)
+        return out
 
     # ── accounts of earlier boots ─────────────────────────────────────────────────────────────────
 
