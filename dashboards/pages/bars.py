@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from gateway.model import Ms
 
 DAY: Ms = 86_400_000
-Segment = Sequence[object]
 NOTICEABLE: Ms = 60_000
 """A day with less than a minute of failure is shown as good."""
 
@@ -31,13 +31,22 @@ def blocks(segments: Sequence[tuple[Ms, Ms, str]], start: Ms, end: Ms, least: fl
     """The pieces in order; what is shorter than `least` thousandths is widened so that it can be seen."""
     scale = 1000 / (end - start)
     out = []
-    for a, b, kind in segments:
+    for since, until, kind in segments:
+        a, b = max(since, start), min(until, end)
+        if a >= b:
+            continue
         width = (b - a) * scale
         if kind != "up":
             width = max(width, least)
         out.append(Block(round((a - start) * scale, 2), round(width, 2), kind, a, b))
     # Failures are drawn last, so that a neighbour that was widened does not hide them.
     return sorted(out, key=lambda x: x.kind.startswith("down"))
+
+
+def beginning(rows: Iterable[Mapping[str, Any]], start: Ms) -> Ms:
+    """When the first of the assets had to work: a bar of a new installation need not begin before."""
+    known = [a for row in rows for a, _, kind in row["segments"] if kind != "not_required"]
+    return max(start, min(known, default=start))
 
 
 def midnights(end: Ms, zone: str, days: int) -> list[Ms]:

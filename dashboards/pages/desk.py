@@ -47,7 +47,7 @@ async def asset(
     if not web.directory.allows_asset(caller.scope, asset):
         raise Problem(404, "problem.scope")
     body = web.directory.assets[asset]
-    story = await asyncio.to_thread(asset_story, web.desk.state, asset, body["estate"], web.desk.now())
+    story = await asyncio.to_thread(asset_story, web.desk.state, asset, web.desk.now(), body["estate"])
     return show(
         request, caller, "asset.html", data={"asset": asset}, asset=body,
         estate=web.directory.estates[body["estate"]], story=story,

@@ -14,7 +14,7 @@ from dashboards.access.permissions import allows
 from dashboards.api.deps import Caller, need
 from dashboards.api.history import event_json
 from dashboards.api.stats import figures_of
-from dashboards.pages.bars import blocks
+from dashboards.pages.bars import beginning, blocks
 from dashboards.pages.common import show, site_facts
 from dashboards.problems import Problem
 from gateway.model import Ms
@@ -57,13 +57,14 @@ async def stats(
     start, end = month_bounds(month, zone)
     cut = max(start + 1, min(end, now))
     found = await figures_of(caller, start, cut, [estate] if estate else [], [])
+    begun = beginning(found["rows"], start)
     for row in found["rows"]:
-        row["bar"] = blocks(row["segments"], start, cut)
+        row["bar"] = blocks(row["segments"], begun, cut)
     estates = {e: web.directory.estates[e] for e in web.directory.estates_of(caller.scope)}
     chains = await asyncio.to_thread(_chains, caller, list(estates))
     return show(
         request, caller, "stats.html", figures=found, start=start, end=end, cut=cut, month=month,
-        months=months, chosen=estate, estates=estates, chains=chains,
+        months=months, begun=begun, chosen=estate, estates=estates, chains=chains,
         exports=allows(caller.actor.role, "export"), running=end > now,
     )  # fmt: skip
 
@@ -93,7 +94,7 @@ async def behind(
     body = web.directory.assets[asset]
     found = await figures_of(caller, start, cut, [body["estate"]], [body["system"]])
     row = next(r for r in found["rows"] if r["asset"] == asset)
-    row["bar"] = blocks(row["segments"], start, cut)
+    row["bar"] = blocks(row["segments"], beginning([row], start), cut)
     events = await asyncio.to_thread(_events, caller, body, row, start, cut)
     return show(
         request, caller, "stats_asset.html", row=row, asset=body,

@@ -35,7 +35,7 @@ function points() {
   const all = live.pointsOf.get(boot.asset) ?? [];
   const body = el("tbody", {}, all.map((p) => {
     const cells = { v: el("td", { class: "v live" }), band: el("td", { class: "col-band" }), q: el("td", { class: "q" }), age: el("td", { class: "age col-age" }) };
-    const row = el("tr", { onclick: () => choose(p) }, el("th", { scope: "row" }, el("button", { type: "button", class: "name" }, pointName(p)), el("br"), el("code", { class: "muted" }, p.tag)), cells.v, cells.band, cells.q, cells.age);
+    const row = el("tr", { onclick: () => choose(p) }, el("th", { scope: "row" }, el("button", { type: "button", class: "name" }, pointName(p)), el("code", { class: "muted" }, p.tag)), cells.v, cells.band, cells.q, cells.age);
     rows.set(p.id, { p, row, ...cells });
     return row;
   }));
@@ -55,7 +55,7 @@ function one({ p, row, v, q, band: cell }) {
   const level = value ? levelOf(value[2]) : STALE;
   const alarm = [...live.alarms.values()].find((a) => a.point === p.id);
   row.className = `${level ? "bad" : ""} ${alarm ? `in-alarm p${alarm.priority}` : ""}`;
-  fill(v, alarm ? shape(alarm.priority, alarm.state, 14) : null, ` ${value ? reading(p, value[1]) : "—"}`);
+  fill(v, el("span", { class: "with-shape" }, alarm ? shape(alarm.priority, alarm.state, 15) : null, value ? reading(p, value[1]) : "—"));
   v.classList.toggle("stale", level >= STALE);
   const reason = value ? reasonOf(value[2]) : 10;
   say(q, level ? `${t(`quality.${level}`)}${reason ? ` · ${t(`reason.${reason}`)}` : ""}` : t("quality.0"));
@@ -82,7 +82,7 @@ function state() {
   fill(at("asset-alarms"), s.alarms.map((a) => el("li", {}, shape(a.priority, a.state, 18), el("a", { href: `/alarm/${a.id}` }, pick(a.name)), el("span", { class: "push" }), el("span", { class: "muted" }, stateText(a.state)))));
   if (!s.alarms.length) fill(at("asset-alarms"), el("li", { class: "empty" }, t("asset.no_alarms")));
   const orders = [...live.orders.values()].filter((o) => o.asset === boot.asset);
-  fill(at("asset-orders"), orders.map((o) => { const c = nextClock(o); return el("li", {}, shape(o.priority, "ACKED", 18), el("a", { href: `/t#${o.id}` }, pick(o.title)), el("span", { class: "push" }), el("span", { class: "muted" }, `${t(`order.state.${o.state}`)} · ${pick(o.party_name)}${c ? ` · ${t(`clock.${c.name}`)}` : ""}`), c ? el("span", { class: "num", "data-due": c.due }) : null); }));
+  fill(at("asset-orders"), orders.map((o) => { const c = nextClock(o); return el("li", {}, shape(o.priority, "ACKED", 18), el("a", { href: `/t#${o.id}` }, pick(o.title)), el("span", { class: "push" }), c ? el("span", { class: "num", "data-due": c.due }) : null, el("span", { class: "muted whole" }, `${t(`order.state.${o.state}`)} · ${pick(o.party_name)}${c ? ` · ${t(`clock.${c.name}`)}` : ""}`)); }));
   if (!orders.length) fill(at("asset-orders"), el("li", { class: "empty" }, t("wall.no_orders")));
 }
 

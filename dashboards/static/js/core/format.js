@@ -1,5 +1,5 @@
 // Times in the site's zone, lengths of time, numbers with their unit.
-import { boot, lang, pick, t } from "./boot.js";
+import { boot, maybe, pick, t } from "./boot.js";
 
 const THIN = "\u2009";
 const formats = new Map();
@@ -44,7 +44,7 @@ export function span(ms) {
   return `${s}${THIN}${t("unit.s")}`;
 }
 
-const UNITS = { "°C": "℃", m3: "m³", "m3/h": "m³/h", "mg/m3": "mg/m³", "m/s2": "m/s²", "°": "°" };
+const UNITS = { "°C": "°C", m3: "m³", "m3/h": "m³/h", "mg/m3": "mg/m³", "m/s2": "m/s²", "°": "°" };
 export const unit = (u) => UNITS[u] ?? u ?? "";
 
 /** A bare number with fixed decimals; never grouped, so that both languages read the same. */
@@ -67,5 +67,4 @@ export function reading(point, v) {
 const withUnit = (text, u) => (u ? `${text}${THIN}${unit(u)}` : text);
 
 /** The name of a point: its own, else its tag. */
-export const pointName = (point) => pick(point.name) || point.tag;
-export const isChinese = lang === "zh";
+export const pointName = (point) => pick(point.name) || maybe(`tag.${point.tag}`, point.tag);

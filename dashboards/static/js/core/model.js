@@ -44,7 +44,7 @@ export const KEY_TAGS = {
   septic: ["sep.ch4", "sep.h2s", "sep.pressure", "sep.level"],
   meter: ["em.p", "wm.flow", "em.kwh", "wm.m3"],
   call: ["call.active", "call.line", "call.batt"],
-  gateway: ["gw.online", "gw.outbox", "gw.disk_free"],
+  gateway: ["gw.online", "gw.disk_free", "gw.outbox"],
 };
 
 /** Key points of an asset that exist. */

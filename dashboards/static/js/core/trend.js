@@ -1,11 +1,14 @@
 // A trend of one point: history from the server, then the live values; limit line; gaps stay gaps.
-import { t } from "./boot.js";
+import { pick, t } from "./boot.js";
 import { get } from "./api.js";
 import { el, fill } from "./dom.js";
 import { day, minute, number, time, unit } from "./format.js";
 import { levelOf } from "./model.js";
 
 export const RANGES = { "15m": 900e3, "1h": 3600e3, "24h": 86400e3, "7d": 604800e3 };
+
+/** About how wide a label is, px. */
+const wide = (text) => [...text].reduce((sum, c) => sum + (c > "\u2e7f" ? 12.5 : 7.2), 0);
 
 export class Trend {
   constructor(live, box, range = "1h") {
@@ -86,7 +89,7 @@ export class Trend {
       scales: { x: { time: true, range: () => this.window() }, y: { range: (u, low, high) => this.span(low, high) } },
       axes: [
         { ...axis, values: (u, splits) => splits.map(label), space: 64, size: 30 },
-        { ...axis, values: (u, splits) => splits.map((v) => this.tick(v, splits)), size: (u, values) => 16 + Math.max(20, ...(values ?? []).map((v) => v.length * 7.5)) },
+        { ...axis, ...(this.stepped ? { splits: (u, a, low, high) => this.steps(low, high) } : {}), values: (u, splits) => splits.map((v) => this.tick(v, splits)), size: (u, values) => 16 + Math.max(20, ...(values ?? []).map(wide)) },
       ],
       series: [{}, { stroke: c("trace"), width: 1.8, paths: path, points: { show: false }, spanGaps: false },
         { stroke: "transparent", width: 0, paths: path, points: { show: false } }, { stroke: "transparent", width: 0, paths: path, points: { show: false } }],
@@ -98,10 +101,20 @@ export class Trend {
   }
 
   tick(v, splits) {
-    const word = this.point.codes?.[String(v)];
-    if (this.stepped && word) return Number.isInteger(v) ? String(v) : "";
+    const word = this.stepped && this.point.codes?.[String(v)];
+    if (word) return pick(word);
     const step = splits.length > 1 ? Math.abs(splits[1] - splits[0]) : 1;
     return number(v, Math.max(0, Math.min(4, Math.ceil(-Math.log10(step) - 1e-9))));
+  }
+
+  /** Whole numbers only for what has states; those that have a name, when there are few. */
+  steps(low, high) {
+    const named = Object.keys(this.point.codes ?? {}).map(Number).filter((n) => n >= low && n <= high);
+    if (named.length) return named.slice(0, 12);
+    const step = Math.max(1, Math.ceil((high - low) / 6));
+    const out = [];
+    for (let n = Math.ceil(low); n <= high; n += step) out.push(n);
+    return out;
   }
 
   window() { const now = this.live.now() / 1000; return [now - RANGES[this.range] / 1000, now]; }
@@ -109,6 +122,7 @@ export class Trend {
   /** Room for the trace and the limit, never thinner than the noise of a steady value. */
   span(low, high) {
     let a = low ?? 0; let b = high ?? 1;
+    if (this.point.kind === "digital") return [-0.15, 1.15];
     if (this.limit) { a = Math.min(a, this.limit.value); b = Math.max(b, this.limit.value); }
     const least = Math.max(Math.abs(b) * 0.02, 10 ** -this.point.decimals * 4);
     const more = Math.max((b - a) * 0.12, b - a < least ? least / 2 : 0);

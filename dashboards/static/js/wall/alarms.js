@@ -69,15 +69,16 @@ export class AlarmList {
       "aria-current": a.id === this.selected ? "true" : null, "data-id": a.id,
       onclick: () => this.select(a.id), onfocus: () => a.id !== this.selected && this.select(a.id, false),
     },
-    el("td", {}, el("span", { class: "prio" }, shape(a.priority, a.state), el("span", {}, t(`priority.${a.priority}`)))),
-    el("td", { class: "state" }, stateText(a.state), a.drill ? el("span", { class: "tag" }, t("alarm.drill")) : null, a.commissioning ? el("span", { class: "tag" }, t("status.commissioning")) : null),
+    el("td", {}, el("span", { class: "prio" }, shape(a.priority, a.state), el("span", {}, t(`priority.${a.priority}`), el("small", { class: "merged" }, stateText(a.state))))),
+    el("td", { class: "state col-state" }, stateText(a.state), a.drill ? el("span", { class: "tag" }, t("alarm.drill")) : null, a.commissioning ? el("span", { class: "tag" }, t("status.commissioning")) : null),
     age,
-    el("td", {}, el("span", { class: "asset" }, [estate, pick(asset?.name) || a.asset].filter(Boolean).join(" · ")), el("span", { class: "msg" }, pick(a.name), asset ? ` · ${pick(asset.place)}` : "")),
+    el("td", { title: pick(a.sentence) }, el("span", { class: "asset" }, [estate, pick(asset?.name) || a.asset].filter(Boolean).join(" · "), a.drill ? el("span", { class: "tag merged-tag" }, t("alarm.drill")) : null),
+      el("span", { class: "msg" }, pick(a.name), a.count > 1 ? el("small", { class: "merged" }, ` ×${a.count}`) : null, asset ? ` · ${pick(asset.place)}` : "")),
     value,
     el("td", { class: "count col-count" }, a.count > 1 ? `×${a.count}` : ""),
     el("td", { class: "order col-order" }, this.order(a)),
     el("td", {}, unacked(a) && (can("alarm.ack") || boot.me.role === "display")
-      ? el("button", { class: "button small", type: "button", tabindex: "-1", onclick: (e) => { e.stopPropagation(); this.acknowledge(a); } }, t("act.ack")) : null));
+      ? el("button", { class: "button small", type: "button", tabindex: "-1", onclick: (e) => { e.stopPropagation(); this.acknowledge(a); } }, t("act.ack.short")) : null));
     this.rows.set(a.id, { a, age, value });
     this.reading(a, value);
     return row;

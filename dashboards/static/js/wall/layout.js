@@ -1,5 +1,5 @@
 // Where the tiles of the matrix stand. Pure: (live picture, width, height) → tiles and labels.
-import { boot } from "../core/boot.js";
+import { boot, lang } from "../core/boot.js";
 
 const HEAD = 26;
 
@@ -23,7 +23,7 @@ function byAsset(live, w, h) {
   const groups = grouped(live);
   const columns = w < 460 ? 1 : 2;
   const gap = 6; const pad = 10;
-  const label = Math.min(82, Math.max(64, w * 0.075));
+  const label = lang === "zh" ? 68 : 88;
   const rows = [...groups.values()].map((systems) => Math.ceil(systems.size / columns));
   const heads = groups.size > 1 ? HEAD : 0;
   const free = h - pad - groups.size * heads;

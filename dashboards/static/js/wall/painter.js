@@ -97,7 +97,7 @@ export class Painter {
     const wide = w > 210;
     const rows = h >= 62 ? 3 : 2;
     const first = y + h * (rows === 3 ? 0.22 : 0.3);
-    this.text(pick(asset.name), left, first, room);
+    this.text(this.fit(pick(asset.name), room), left, first, room);
     if (worst) {
       this.font(12, 600); g.fillStyle = c[`p${worst.priority}-text`];
       this.text(pick(worst.name), left, y + h * (rows === 3 ? 0.51 : 0.72), w - 16);
@@ -119,10 +119,14 @@ export class Painter {
       const bad = !v || levelOf(v[2]) >= STALE;
       const at = x + n * step;
       this.font(12); this.g.fillStyle = this.c.muted;
-      const name = wide ? pointName(p) : "";
-      const used = name ? this.text(name, at, y, step * 0.55) + 6 : 0;
+      let shown = v ? reading(p, v[1]) : "—";
+      this.font(13, 600);
+      if (this.g.measureText(shown).width > step - 6 && p.unit) [shown] = shown.split("\u2009");
+      this.font(12);
+      const name = wide || this.g.measureText(`${pointName(p)} ${shown}`).width + 10 < step ? pointName(p) : "";
+      const used = name ? this.text(name, at, y, step * 0.6) + 6 : 0;
       this.font(13, bad ? 400 : 600); this.g.fillStyle = bad ? this.c.muted : this.c.text;
-      this.text(bad && !v?.[1] ? "—" : reading(p, v[1]), at + used, y, step - used - 6);
+      this.text(shown, at + used, y, step - used - 6);
     });
   }
 
@@ -150,9 +154,9 @@ export class Painter {
 
   shape(alarm, x, y, size) {
     const { g, c } = this; const r = size / 2; const p = alarm.priority;
-    const hollow = alarm.state === "RTNUN";
-    const dim = unacked(alarm) && (p === 1 && !hollow ? phase.fast : phase.slow);
-    g.globalAlpha = dim ? 0.3 : 1;
+    const back = alarm.state === "RTNUN";
+    const hollow = back || (alarm.state === "UNACK" && Boolean(p === 1 ? phase.fast : phase.slow));
+    g.setLineDash(back && phase.slow ? [3, 3] : []);
     g.beginPath();
     if (p === 1) g.rect(x - r, y - r, size, size);
     else if (p === 2) { g.moveTo(x, y - r * 1.2); g.lineTo(x + r * 1.2, y); g.lineTo(x, y + r * 1.2); g.lineTo(x - r * 1.2, y); g.closePath(); }
@@ -161,10 +165,11 @@ export class Painter {
     g.lineWidth = hollow ? 2 : 1.2; g.strokeStyle = c[`p${p}-edge`];
     if (!hollow) { g.fillStyle = c[`p${p}`]; g.fill(); }
     g.stroke();
+    g.setLineDash([]);
     this.font(Math.round(size * 0.62), 700); g.textAlign = "center";
     g.fillStyle = hollow ? c[`p${p}-text`] : c[`p${p}-on`];
     g.fillText(String(p), x, y + (p === 3 ? size * 0.14 : 1));
-    g.globalAlpha = 1; g.textAlign = "left";
+    g.textAlign = "left";
   }
 
   /** Draws text within a width, with an ellipsis where it must be cut; the width that it took. */
@@ -177,6 +182,13 @@ export class Painter {
     }
     g.fillText(shown, x, y);
     return g.measureText(shown).width;
+  }
+
+  /** The name, or its number where the tile is too narrow for more. */
+  fit(name, width) {
+    if (this.g.measureText(name).width <= width) return name;
+    const number = name.match(/\d+/);
+    return width < 60 && number ? `#${number[0]}` : name;
   }
 
   /** One line, or two at a space, centred on y. */
