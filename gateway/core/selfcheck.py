@@ -11,6 +11,8 @@ from gateway.model import Asset, Ms, Point, Samples
 from gateway.ports import StateStore
 
 SILENCE_S = 10.0
+OWN_TAGS = {"gw.online": "", "gw.outbox": "", "gw.disk_free": "%"}
+"""Tags of the core's own points, with their units."""
 
 
 def gateway_assets(site: Site) -> dict[str, Asset]:
@@ -35,7 +37,7 @@ class SelfCheck:
         wanted = [
             Point(g.id, tag, unit, "digital" if tag == "gw.online" else "analog", silence_s=SILENCE_S)
             for g in site.file.gateways
-            for tag, unit in (("gw.online", ""), ("gw.outbox", ""), ("gw.disk_free", "%"))
+            for tag, unit in OWN_TAGS.items()
         ]
         ids = state.series([(p.asset, p.tag) for p in wanted])
         self.points = {ids[p.asset, p.tag]: p for p in wanted}
