@@ -26,6 +26,11 @@ FOLLOWS: Mapping[str, frozenset[str]] = {
 LINKS: Mapping[str, frozenset[str]] = {"outage": frozenset({"entrapment", "generator", "lift_danger"})}
 """The same for alarms that are never suppressed: they only name the cause as their root."""
 
+LOST = 2
+"""An alarm about the supply explains others from this priority on: the supply is lost. A voltage or frequency
+that is only out of its band, or a change-over to the generator, stops nothing.
+"""
+
 LAG_MS: Ms = 600_000
 """A consequence that was noticed before its cause is folded into it when it is at most this much older."""
 
@@ -41,6 +46,8 @@ def suppressible(alarm: Alarm) -> bool:
 def explains(cause: Alarm, alarm: Alarm) -> bool:
     """Whether an alarm of a parent asset makes this one a mere consequence."""
     real = cause.active and not cause.drill and cause.id != alarm.id
+    if cause.event == "outage" and cause.priority > LOST:
+        return False
     known = FOLLOWS.get(cause.event, frozenset()) | LINKS.get(cause.event, frozenset())
     return real and not alarm.drill and alarm.event in known
 

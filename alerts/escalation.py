@@ -55,8 +55,14 @@ def set_due(order: Order, calendar: Calendar) -> None:
 
 
 def step_at(order: Order, step: Step, calendar: Calendar) -> Ms:
-    """When the step is due unless it is stopped: counted from dispatch, or from the last reassignment."""
-    start = order.keep.base if step.until == "accept" else order.stamps[OrderState.DISPATCHED]
+    """When the step is due unless it is stopped.
+
+    Counted from dispatch, or from when the order was given out again or became more urgent.
+    """
+    if step.until == "accept":
+        start = order.keep.base
+    else:
+        start = max(order.stamps[OrderState.DISPATCHED], order.keep.ladder_base)
     return add_working(start, step.after_s, calendar)
 
 

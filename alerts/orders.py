@@ -150,6 +150,8 @@ class OrderBook:
         held = self.of_alarm(alarm.id)
         if held:
             return [x for order in held for x in self._again(order, alarm, e, now)]
+        if not alarm.active and alarm.priority > 1:
+            return []  # it was over before anybody could be told
         closed = self._closed_lately(alarm.id, now)
         if closed and e.data.get("folded"):
             return []
@@ -224,6 +226,7 @@ class OrderBook:
         order.alarm = order.alarm or alarm.id
         self._link(order, alarm.id)
         out = [self.event(order, "order.linked", now, f"{order.id}:{e.id}", alarm=alarm.id, merged=True)]
+        out += self._for_real(order, alarm, e, now)
         if alarm.priority < order.priority:
             out += self._upgrade(order, alarm, duty, now)
         self.touch(order, now, "steward")
@@ -234,6 +237,7 @@ class OrderBook:
         was, order.priority = order.priority, alarm.priority
         order.keep.duty = duty
         order.keep.base = now if order.state in WAITING else order.keep.base
+        order.keep.ladder_base = now
         order.keep.fired, order.keep.turn = [], order.keep.turn + 1
         for name, fresh in start_clocks(duty, now).items():
             clock = order.clocks[name]
@@ -252,7 +256,7 @@ class OrderBook:
             if freed and order.needs_freed:  # people are in there again
                 freed |= {"value": None, "by": "", "at": None}
         self._link(order, alarm.id)
-        out: list[Event] = []
+        out = self._for_real(order, alarm, e, now)
         if order.state in (OrderState.DONE, OrderState.VERIFIED):
             for s in (OrderState.DONE, OrderState.VERIFIED):
                 order.stamps.pop(s, None)
@@ -263,6 +267,15 @@ class OrderBook:
             out.append(self.event(order, "order.reopened", at, f"{order.id}:{e.id}", alarm=alarm.id))
         self.touch(order, now, "steward")
         return out
+
+    def _for_real(self, order: Order, alarm: Alarm, e: Event, now: Ms) -> list[Event]:
+        """An order of an asset's commissioning has become a real one: its calls are held back no more."""
+        if alarm.commissioning or not order.keep.commissioning:
+            return []
+        order.keep.commissioning = False
+        calls, order.keep.withheld = order.keep.withheld, []
+        released = self.event(order, "order.released", now, f"{order.id}:{e.id}", calls=calls)
+        return [released] if calls else []
 
     def _closed_lately(self, alarm: str, now: Ms) -> Order | None:
         closed = self.of_alarm(alarm, frozenset({OrderState.CLOSED}))
@@ -336,7 +349,8 @@ class OrderBook:
             clock = order.clocks[m.name]
             clock.sent.append(m.n)
             clock.state = "missed" if m.n >= 100 else clock.state
-            role = present_role(order, self.external)
+            outside = frozenset(r for r in self.matrix.roles if self.matrix.external(r))
+            role = present_role(order, outside)
             self.touch(order, m.t, "steward")
             facts: dict[str, Any] = {"clock": m.name, "percent": m.n, "role": role, "due": clock.due}
             return [self.event(order, "order.reminded", m.t, f"{key}:{clock.start}", **facts)]
@@ -352,11 +366,6 @@ class OrderBook:
         return [self.event(order, "order.escalated", m.t, key, **facts)]
 
     # ── small change ──────────────────────────────────────────────────────────────────────────────
-
-    @property
-    def external(self) -> frozenset[str]:
-        """Duty roles outside the firm."""
-        return frozenset(r for r in self.matrix.roles if self.matrix.external(r))
 
     def move(self, order: Order, act: str, at: Ms, actor: str, key: str, **data: Any) -> list[Event]:
         """Take a transition of the table, with its stamp. The caller has checked that it exists."""

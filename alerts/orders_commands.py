@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from alerts.alarms_access import authorise, in_scope, number, same_version, text
@@ -50,7 +51,8 @@ def apply(book: OrderBook, cmd: Command) -> list[Event]:
     )
     same_version(cmd, order.version, order.keep.changed_by, order.keep.changed_at)
     _of_the_party(order, cmd)
-    return act(book, order, cmd)
+    # A stamp is when the person says that it was done; the log tells, too, when the core heard of it.
+    return [replace(e, data={**e.data, "received_at": cmd.received_at}) for e in act(book, order, cmd)]
 
 
 def _of_the_party(order: Order, cmd: Command) -> None:
@@ -181,6 +183,8 @@ def _reject(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
 def _reassign(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
     _check(order, "reassign")
     to = text(cmd, "to")
+    if to.isupper() and to not in book.matrix.roles:
+        raise BadInput(f"there is no duty {to!r:.40}", field="to", hint=", ".join(book.matrix.roles))
     at = _when(order, cmd)
     was = order.assignee or order.party
     accepted = order.keep.met.get("accept") is not None
@@ -221,6 +225,10 @@ def _check_item(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
     if item is None:
         raise NotFound(f"the order has no item {cmd.data['item']!r}")
     value = _answer(item, cmd.data.get("value"))
+    if item["id"] == "freed" and (value < 0 or value != int(value)):
+        raise BadInput(
+            f"{value!r:.40} is no number of people", field="value", hint="0 when nobody was inside"
+        )
     at = min(cmd.done_at, cmd.received_at)
     item["value"], item["by"], item["at"] = value, cmd.actor.id, at
     if item["id"] == "freed" and order.needs_freed and order.keep.met.get("restore") is None:
@@ -283,7 +291,8 @@ def _create(book: OrderBook, cmd: Command) -> list[Event]:
         same = (
             order.asset == asset.id and order.party == duty.party and order.life == life and not order.drill
         )
-        if same and order.state in WAITING | AT_WORK and (order.event == event or not life):
+        urgent = order.priority <= priority  # a more urgent report is not lost in a lesser order
+        if same and urgent and order.state in WAITING | AT_WORK and (order.event == event or not life):
             _note(order, cmd, words)
             book.touch(order, cmd.received_at, cmd.actor.id)
             return [book.event(order, "order.linked", cmd.received_at, cmd.id, cmd.actor.id, merged=True)]

@@ -132,8 +132,9 @@ class Keep:
 
     own: alarms that it answers, with the time of their clearing · met: when accept, arrive and restore were
     fulfilled, whether or not a clock runs · fired: steps of the ladder that were taken · base: from when the
-    steps count that wait for an acceptance · turn: how often the order was given out · holds: [from, to] ·
-    held_from: the state to resume to · withheld: calls that wait for release [{step, role, channel}].
+    steps count that wait for an acceptance · ladder_base: from when the others count, once a more urgent
+    alarm has joined · turn: how often the order was given out · holds: [from, to] · held_from: the state to
+    resume to · withheld: calls that wait for release [{step, role, channel}].
     """
 
     duty: Duty | None = None
@@ -141,6 +142,7 @@ class Keep:
     met: dict[str, Ms | None] = field(default_factory=dict)
     fired: list[int] = field(default_factory=list)
     base: Ms = 0
+    ladder_base: Ms = 0
     turn: int = 0
     holds: list[list[Ms | None]] = field(default_factory=list)
     held_from: str = ""
@@ -204,6 +206,11 @@ class Order:
     def open(self) -> bool:
         """Not closed and not cancelled."""
         return self.state not in ENDED
+
+    @property
+    def commissioning(self) -> bool:
+        """Its asset is being commissioned: calls that leave the firm wait, and it enters no figure."""
+        return self.keep.commissioning
 
     @property
     def needs_freed(self) -> bool:
@@ -274,7 +281,7 @@ EVENT_OF: Mapping[str, str] = {
 }  # fmt: skip
 FACTS = (
     "incident", "event", "party", "priority", "life", "drill", "alarm", "assignee", "matrix_row", "source",
-    "system", "version",
+    "system", "version", "commissioning",
 )  # fmt: skip
 """Fields of an order that every event about it carries."""
 _FREED: Mapping[str, Any] = {

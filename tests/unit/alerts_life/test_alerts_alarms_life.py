@@ -346,6 +346,13 @@ def test_a_consequence_that_was_noticed_first_is_folded_and_an_old_fault_is_not(
     assert (state(first), state(old)) == (State.SUPPRESSED, State.UNACK)
 
 
+def test_a_supply_that_is_only_out_of_its_band_hides_nothing() -> None:
+    rules = {**RULES, "power.voltage": rule("power.voltage", "outage", 3)}
+    book = AlarmBook(rules, ASSETS)
+    raised(book, "power.voltage", "pw")
+    assert state(raised(book, "water.low", "ws", T0 + MIN)) is State.UNACK
+
+
 def test_recovery_is_never_suppressed_and_what_stays_is_told_after_a_grace(book: AlarmBook) -> None:
     raised(book, "power.out", "pw")
     a, b = raised(book, t=T0 + 10), raised(book, "lift.stop", "lift", T0 + 10)

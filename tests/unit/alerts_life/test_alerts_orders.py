@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from alerts.orders_state import FLOW, Order, OrderState
 from gateway.errors import BadInput, Conflict, Forbidden, NotFound
 from gateway.model import Actor
 from tests.unit.alerts_life.life_kit import (
+    ASSETS,
     LEAD,
     LIFT_TECH,
     MIN,
@@ -321,6 +323,81 @@ def test_a_more_urgent_alarm_takes_the_order_over(desk: Dispatch) -> None:
     assert "order.upgraded" in [e.kind for e in out.events]
     assert o.priority == 2
     assert [n.channel for n in out.notices if "up1" in n.id] == ["push", "sms"]
+
+
+def test_a_ladder_that_takes_over_counts_from_then(desk: Dispatch) -> None:
+    desk.step([find("water.fault", "ws", T0)], T0)
+    o = one(desk, asset="ws")
+    do(desk, "accept", o, T0 + MIN)
+    joined = T0 + 20 * HOUR
+    desk.tick(joined)
+    told = len(o.ladder)
+    desk.step([find("water.low", "ws", joined)], joined)
+    assert o.priority == 2
+    desk.tick(joined + MIN)
+    assert len(o.ladder) == told, "no step is late before its time has come"
+    desk.tick(joined + 48 * HOUR)
+    assert min(step["t"] for step in o.ladder[told:]) > joined
+
+
+@pytest.mark.parametrize(("rule", "asset", "orders"), [("water.low", "ws", 0), ("cover.moved", "mh", 2)])
+def test_what_was_over_before_anybody_could_be_told_calls_for_priority_1_only(
+    desk: Dispatch, rule: str, asset: str, orders: int
+) -> None:
+    blip = [find(rule, asset, T0), find(rule, asset, T0 + 5000, on=False, onset=T0)]
+    desk.step(blip, T0 + MIN)
+    assert len(desk.orders.orders) == orders
+    (alarm,) = desk.book.alarms.values()
+    assert alarm.state.value == "RTNUN", "it is listed until somebody has seen it"
+
+
+def test_an_order_of_a_commissioning_becomes_real_with_its_calls() -> None:
+    assets = {**ASSETS, "lift": replace(ASSETS["lift"], mode="commissioning")}
+    desk = make_desk(assets=assets)
+    desk.step([find("lift.trapped", "lift", T0)], T0)
+    o = one(desk, event="entrapment")
+    held = {(c["role"], c["channel"]) for c in o.keep.withheld}
+    assert ("LM", "voice") in held
+    out, _ = desk.command(cmd("asset.mode", "lift", T0 + MIN, LEAD, mode="normal"))
+    assert held <= {(n.to, n.channel) for n in out.notices}
+    assert o.keep.withheld == []
+    out = desk.tick(T0 + HOUR)
+    assert {"FRB", "SAMR"} <= {n.to for n in out.notices}, "the ladder leaves the firm by itself now"
+    (e,) = [e for e in out.events if e.kind == "order.escalated" and e.data["role"] == "FRB"]
+    assert e.data["commissioning"] is False
+
+
+def test_a_number_of_people_is_a_number_of_people(desk: Dispatch) -> None:
+    desk.step([find("lift.trapped", "lift", T0)], T0)
+    o = one(desk, event="entrapment")
+    do(desk, "accept", o, T0 + MIN, LIFT_TECH)
+    for value in (-1, 1.5):
+        with pytest.raises(BadInput):
+            do(desk, "check", o, T0 + 2 * MIN, LIFT_TECH, item="freed", value=value)
+    assert o.keep.met["restore"] is None
+    do(desk, "check", o, T0 + 2 * MIN, LIFT_TECH, item="freed", value=2)
+    assert o.keep.met["restore"] == T0 + 2 * MIN
+
+
+def test_a_duty_that_does_not_exist_gets_no_order(desk: Dispatch) -> None:
+    o = pump(desk)
+    with pytest.raises(BadInput):
+        do(desk, "reassign", o, T0 + MIN, OPERATOR, to="ZZ")
+    assert (state(o), o.party) == (OrderState.DISPATCHED, "TE")
+
+
+def test_a_more_urgent_report_is_not_lost_in_a_lesser_order(desk: Dispatch) -> None:
+    for n, priority in enumerate((4, 4, 2)):
+        data = {"text": "water on the floor", "priority": priority}
+        desk.command(cmd("order.create", "ws", T0 + n, OPERATOR, None, None, **data))
+    assert sorted(o.priority for o in desk.orders.orders.values()) == [2, 4]
+
+
+def test_the_log_tells_when_the_core_heard_of_a_step(desk: Dispatch) -> None:
+    o = pump(desk)
+    out = do(desk, "accept", o, T0 + 10 * MIN, done=T0 + MIN)
+    (e,) = [e for e in out.events if e.kind == "order.accepted"]
+    assert (e.t, e.data["received_at"]) == (T0 + MIN, T0 + 10 * MIN)
 
 
 def test_a_manhole_has_a_guard_and_an_owner(desk: Dispatch) -> None:
