@@ -1,7 +1,8 @@
 """A copy of the data directory while it is in use, and back.
 
 In the copy: state.db and the samples by their stores, every other SQLite file by SQLite's own backup,
-attachments/ and snapshots/ as files, and manifest.json with the size and SHA-256 of each. The state is copied
+attachments/ and snapshots/ as files, the broker's ports and users (without them every edge on another machine
+would have to be enrolled again), and manifest.json with the size and SHA-256 of each. The state is copied
 before the samples: these are then never older, which is the order of a crash between the core's two steps,
 and the start after a restore goes the same way as the start after a crash. Not in it: the broker's folder
 (what it holds was taken, or comes again from the edges' outboxes) and locks.
@@ -29,6 +30,7 @@ MANIFEST = "manifest.json"
 FORMAT = 1
 _FOLDERS = ("attachments", "snapshots")
 _BY_STORE = ("state.db",)
+_PRIVATE = ("broker.json", "broker-users.json")
 
 
 def backup(
@@ -47,6 +49,10 @@ def backup(
     for path in sorted(source.glob("*.db")):
         if path.name not in _BY_STORE and not (copy / path.name).exists():
             _copy_sqlite(path, copy / path.name)
+    for name in _PRIVATE:
+        if (source / name).is_file():
+            (copy / name).touch(mode=0o600)
+            shutil.copyfile(source / name, copy / name)
     for name in _FOLDERS:
         if (source / name).is_dir():
             shutil.copytree(source / name, copy / name)
@@ -92,7 +98,8 @@ def restore(source: str | Path, data_dir: str | Path) -> dict[str, int]:
                 (target / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(Path(source) / name, target / name)
                 sync(target / name)
-            (target / "state.db").chmod(0o600)
+            for name in {"state.db", *_PRIVATE} & files.keys():
+                (target / name).chmod(0o600)
         except BaseException:
             for path in target.iterdir():
                 if path.is_dir():

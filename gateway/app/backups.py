@@ -10,13 +10,14 @@ from pathlib import Path
 
 import orjson
 
-from gateway.adapters.backup import backup, restore
+from gateway.adapters.backup import MANIFEST, backup, restore
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.duckdb_store import DuckStore
 from gateway.adapters.lockfile import DataLock
 from gateway.adapters.state import open_state
 from gateway.adapters.store_errors import InUse
-from gateway.errors import StewardError, WorkFailed
+from gateway.app.terminal import console
+from gateway.errors import BadInput, StewardError, WorkFailed
 from gateway.ports import Clock, SampleStore, StateStore
 
 log = logging.getLogger(__name__)
@@ -54,10 +55,9 @@ def _serve(
 
 
 def make_backup(data: Path, target: Path) -> int:
-    """Command side: ask the running core, or copy ourselves when none runs. Raises WorkFailed."""
-    from rich.console import Console
-
+    """Command side: ask the running core, or copy ourselves when none runs. Raises BadInput, WorkFailed."""
     target = target.absolute()
+    _usable(data, target)
     try:
         lock = DataLock(data)
     except InUse:
@@ -67,8 +67,26 @@ def make_backup(data: Path, target: Path) -> int:
             _copy(data, target)
         finally:
             lock.close()
-    Console().print(f"copied to {target}")
+    _tell("copied to", target)
     return 0
+
+
+def _usable(data: Path, target: Path) -> None:
+    if not (data / "state.db").exists():
+        raise BadInput(f"there is no state.db in {data}", field="--data", hint="give the data directory")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise BadInput(f"{target} is not empty", field="TARGET", hint="give the backup a new directory")
+    if target.is_relative_to(data.absolute()):
+        raise BadInput(
+            f"{target} lies inside of {data}", field="TARGET", hint="a copy belongs on another disk"
+        )
+
+
+def _tell(what: str, folder: Path) -> None:
+    """Where it went and how much it was."""
+    files = [p for p in folder.rglob("*") if p.is_file()]
+    size = sum(p.stat().st_size for p in files) / 1e6
+    console().print(f"{what} {folder}: {len(files)} files, {size:.1f} MB")
 
 
 def _copy(data: Path, target: Path) -> None:
@@ -102,8 +120,12 @@ def _ask(data: Path, target: Path) -> None:
 
 def put_back(source: Path, data: Path) -> int:
     """Restore into an empty data directory. Raises BadInput when it is not empty, InUse when it runs."""
-    from rich.console import Console
-
+    if not (source / MANIFEST).is_file():
+        raise BadInput(
+            f"{source} is no backup: there is no {MANIFEST}",
+            field="SOURCE",
+            hint="give the folder of a backup",
+        )
     restore(source, data)
-    Console().print(f"restored into {data}")
+    _tell("restored into", data)
     return 0

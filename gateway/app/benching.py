@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from gateway.app.checks import say
+from gateway.app.terminal import say
 from gateway.errors import BadInput
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import orjson
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from alerts.matrix import holes
 from gateway.app.dispatch import matrix_of, roster_of
 from gateway.app.policy import hole_faults
 from gateway.app.setup import Setup, load_setup
+from gateway.app.terminal import console, say, table
 from gateway.edge.plan import plan
 from gateway.errors import BadInput, Problems
 from gateway.model import Ms
 from gateway.ports import Block, DeviceModel
-
-
-def say(data: Any) -> None:
-    """JSON on standard output."""
-    sys.stdout.write(orjson.dumps(data, option=orjson.OPT_INDENT_2).decode() + "\n")
 
 
 def check_site(path: Path, now: Ms, *, as_json: bool) -> int:
@@ -48,12 +39,12 @@ def check_site(path: Path, now: Ms, *, as_json: bool) -> int:
     if as_json:
         say({"ok": True, **counts, "notes": notes})
         return 0
-    console = Console(highlight=False)
+    out = console()
     told = ", ".join(f"{k} {v}" for k, v in counts.items() if k != "matrix_pairs")
     proof = f"all {len(pairs)} pairs of rule and asset have their duty"
-    console.print(f"[bold]{escape(str(path))}[/bold]: good: {told}; {proof}", soft_wrap=True)
+    out.print(f"[bold]{escape(str(path))}[/bold]: good: {told}; {proof}")
     for note in notes:
-        console.print(f"note: {escape(note)}", soft_wrap=True)
+        out.print(f"note: {escape(note)}")
     return 0
 
 
@@ -100,29 +91,22 @@ def check_profile(file: Path, *, as_json: bool) -> int:
     if as_json:
         say({"ok": told.ok, **dataclasses.asdict(told)})
         return 0 if told.ok else 1
-    console = Console()
-    console.print(f"[bold]{told.name}[/bold]  {told.title['zh']}  {told.title['en']}  ({told.tier})")
-    console.print(f"[dim]{told.source}[/dim]")
+    out = console()
+    out.print(f"[bold]{told.name}[/bold]  {told.title['zh']}  {told.title['en']}  ({told.tier})")
+    out.print(f"[dim]{told.source}[/dim]")
     points = [
         (p.tag, p.place, p.type, p.unit, p.kind, f"{p.period_s:g} s", "life" if p.life else "", p.name["en"])
         for p in told.points
     ]
-    _table(console, "points", ("tag", "place", "type", "unit", "kind", "period", "", "name"), points)
+    table(out, "points", ("tag", "place", "type", "unit", "kind", "period", "", "name"), points)
     reads = [(f"{r.period_s:g} s", r.area, r.address, r.count, r.points, r.used) for r in told.reads]
-    _table(console, "read plan", ("period", "area", "address", "count", "points", "used"), reads)
+    table(out, "read plan", ("period", "area", "address", "count", "points", "used"), reads)
     cases = [
         (c.case, c.tag, f"{c.value} {c.unit} {c.quality}", c.expected, "ok" if c.ok else "WRONG")
         for c in told.cases
     ]
-    _table(console, "worked cases", ("case", "tag", "decoded", "by hand", ""), cases)
+    table(out, "worked cases", ("case", "tag", "decoded", "by hand", ""), cases)
     return 0 if told.ok else 1
-
-
-def _table(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    table = Table(*columns, title=title, title_justify="left")
-    for row in rows:
-        table.add_row(*map(str, row))
-    console.print(table)
 
 
 def verify_log(data: Path, *, as_json: bool) -> int:
@@ -140,5 +124,7 @@ def verify_log(data: Path, *, as_json: bool) -> int:
         say({"ok": not any(v is not None for v in result.values()), "first_bad": result})
     else:
         for estate, bad in result.items():
-            sys.stdout.write(f"{estate}: {'sound' if bad is None else f'first bad entry {bad}'}\n")
+            sys.stdout.write(f"{estate}: {'sound' if bad is None else f'BAD from entry {bad} on'}\n")
+        if not result:
+            sys.stdout.write("no events yet\n")
     return 1 if any(v is not None for v in result.values()) else 0

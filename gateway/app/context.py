@@ -16,6 +16,11 @@ CLOCK = "STEWARD_CLOCK"
 DEMO = "STEWARD_DEMO"
 
 
+def broker_url(of_site: str) -> str:
+    """The broker of a role that runs by itself: STEWARD_MQTT, else the site file's, else this machine's."""
+    return os.environ.get(MQTT) or of_site or "mqtt://127.0.0.1:1883"
+
+
 @dataclass(frozen=True)
 class ClockOrigin:
     """Site time was `start` (ms UTC) at the machine's monotonic instant `at` and runs at `speed`."""

@@ -28,7 +28,7 @@ from gateway.adapters.notify import notifier
 from gateway.adapters.state import SqlState, open_state
 from gateway.app.backups import answer_backups
 from gateway.app.breakit import BreakIt
-from gateway.app.context import DEMO, MQTT, NATS, ClockOrigin, Places
+from gateway.app.context import DEMO, NATS, ClockOrigin, Places, broker_url
 from gateway.app.dispatch import make_dispatch
 from gateway.app.heartbeat import heartbeat
 from gateway.app.housekeeping import keep_house
@@ -95,9 +95,9 @@ def _samples(setup: Setup, options: CoreOptions, clock: Clock) -> SampleStore:
     )
 
 
-def _bus(clock: Clock) -> Bus:
+def _bus(setup: Setup, clock: Clock) -> Bus:
     """JetStream where the embedded broker offers it, plain MQTT otherwise."""
-    address = MqttAddress.parse(os.environ.get(MQTT, "mqtt://127.0.0.1:1883"))
+    address = MqttAddress.parse(broker_url(setup.site.file.broker.url))
     native = os.environ.get(NATS, "")
     if not native:
         return MqttBus(address, clock)
@@ -113,7 +113,7 @@ async def _serve(
     dispatch: Dispatch = await asyncio.to_thread(make_dispatch, setup, state)
     settings = Settings(setup, state, dispatch)
     await asyncio.to_thread(settings.restore)
-    bus = _bus(clock)
+    bus = _bus(setup, clock)
     channels = [
         Channel(c.id, notifier(c.url, options.data), frozenset(c.duties)) for c in setup.site.file.channels
     ]

@@ -22,6 +22,7 @@ from gateway.adapters.children import Child, Supervisor
 from gateway.adapters.mqtt_side import MqttSide
 from gateway.app.client import Client
 from gateway.app.context import DEMO, ClockOrigin, Places
+from gateway.app.guard import refuse_second
 from gateway.app.setup import Setup, load_setup
 from gateway.app.speed import check_speed
 from gateway.app.story import Story, summarise
@@ -93,6 +94,7 @@ async def run_demo(options: DemoOptions, console: Console) -> int:
 def _folder(options: DemoOptions) -> Path:
     folder = Path(options.data or tempfile.mkdtemp(prefix="steward-demo-")).absolute()
     folder.mkdir(parents=True, exist_ok=True)
+    refuse_second(folder)
     return folder
 
 

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
+import re
 import shutil
 import socket
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import orjson
-from rich.console import Console
+from rich.markup import escape
 
-from gateway.adapters.broker_files import BrokerState, Places
-from gateway.app.checks import say
+from gateway.app.context import Places
 from gateway.app.guard import check_packages
 from gateway.app.setup import Setup, load_setup
-from gateway.errors import BadInput, Problems, StewardError
+from gateway.app.terminal import console, say
+from gateway.config.site import Line
+from gateway.errors import BadInput, Problems
 
 PARTS = (
     "pymodbus",
@@ -33,6 +38,13 @@ PARTS = (
     "fastapi",
     "sqlalchemy",
 )
+FREE_PCT = 5.0
+OLD_S = 60.0
+"""An edge that was not heard for so long is not well."""
+BUILT = 2025
+"""A clock that shows an earlier year has never been set."""
+OFFSET_MS = 1000.0
+TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -51,26 +63,33 @@ def examine(site: Path, data: Path, *, as_json: bool) -> int:
     if as_json:
         say([{"what": s.what, "ok": s.ok, "said": s.said, "todo": s.todo} for s in signs])
     else:
-        console = Console()
+        out = console()
         for s in signs:
             mark = {True: "[green]ok[/]  ", False: "[bold red]BAD[/] ", None: "    "}[s.ok]
-            console.print(f"{mark} {s.what:<12} {s.said}" + (f"\n       → {s.todo}" if s.todo else ""))
+            todo = f"\n       → {escape(s.todo)}" if s.todo else ""
+            out.print(f"{mark} {s.what:<14} {escape(s.said)}{todo}")
     return 1 if any(s.ok is False for s in signs) else 0
 
 
 def _signs(site: Path, data: Path) -> Iterator[Sign]:
     yield Sign("python", None, f"{sys.version.split()[0]} on {platform.platform()}")
     yield from _packages()
+    yield from _machine(data)
     try:
         setup = load_setup(site)
     except Problems as e:
-        yield Sign("site", False, f"{len(e.problems)} problem(s)", f"steward check {site}")
+        many = f" and {len(e.problems) - 1} more" if len(e.problems) > 1 else ""
+        yield Sign("site", False, f"{e.problems[0]}{many}", f"steward check {site}")
         return
     yield Sign("site", True, f"{len(setup.site.assets)} assets, {len(setup.models)} devices")
-    yield from _machine(data)
-    yield from _broker(data)
+    url = _url(data)
+    yield from _broker(setup, data)
     yield from _lines(setup)
-    yield from _web(data)
+    yield from _pages(setup, url)
+    yield from _edges(setup, _metrics(url))
+
+
+# ── the machine ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def _packages() -> Iterator[Sign]:
@@ -91,65 +110,147 @@ def _packages() -> Iterator[Sign]:
 def _machine(data: Path) -> Iterator[Sign]:
     usage = shutil.disk_usage(data if data.exists() else Path.cwd())
     free = 100 * usage.free / usage.total
-    yield Sign(
-        "disk",
-        free > 5,
-        f"{free:.0f} % free for {data}",
-        "" if free > 5 else "make room: outboxes and stores stop when it is full",
-    )
-    year = time.gmtime().tm_year
-    yield Sign(
-        "clock",
-        year >= 2025,
-        time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
-        "" if year >= 2025 else "set the clock; install chrony",
-    )
+    todo = "" if free > FREE_PCT else "make room: outboxes and stores stop when it is full"
+    yield Sign("disk", free > FREE_PCT, f"{free:.0f} % free for {data}", todo)
+    if data.exists() and not os.access(data, os.W_OK):
+        yield Sign("data", False, f"{data} cannot be written", "run as the user that owns it")
+    yield from _clock()
 
 
-def _broker(data: Path) -> Iterator[Sign]:
-    state = BrokerState.load(Places(data.absolute()).state)
-    if state is None:
+def _clock() -> Iterator[Sign]:
+    shown = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+    if time.gmtime().tm_year < BUILT:
+        yield Sign("clock", False, shown, "set the clock; install chrony")
+        return
+    synced = _kernel_synchronised()
+    if synced is False:
+        # No fault by itself: in a container the kernel's word is the host's business.
+        yield Sign("clock", None, f"{shown}; no time service keeps it", "install chrony and name a server")
+    else:
+        yield Sign("clock", True, shown + ("; kept by a time service" if synced else ""))
+
+
+def _kernel_synchronised() -> bool | None:
+    """What the kernel says (adjtimex(2) returns TIME_ERROR = 5 for an unsynchronised clock)."""
+    try:
+        adjtimex = ctypes.CDLL(None).adjtimex
+    except (OSError, AttributeError):
+        return None
+    state = adjtimex(ctypes.create_string_buffer(512))
+    return None if state < 0 else state != 5
+
+
+# ── the installation ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _broker(setup: Setup, data: Path) -> Iterator[Sign]:
+    from urllib.parse import urlsplit
+
+    url = setup.site.file.broker.url
+    if url:
+        parts = urlsplit(url)
+        host, port = str(parts.hostname), parts.port or (8883 if parts.scheme == "mqtts" else 1883)
+        up = _open(host, port)
+        yield Sign("broker", up, f"{host}:{port}", "" if up else "start it, or correct broker.url")
+        return
+    try:
+        port = int(orjson.loads((data / "broker.json").read_bytes())["mqtt_port"])
+    except (OSError, orjson.JSONDecodeError, KeyError, ValueError):
         yield Sign("broker", None, "the embedded broker has not run here")
         return
-    up = _open("127.0.0.1", state.mqtt_port)
-    yield Sign(
-        "broker", up, f"MQTT port {state.mqtt_port}", "" if up else "start Steward: steward run SITE.yaml"
-    )
+    up = _open("127.0.0.1", port)
+    yield Sign("broker", up, f"MQTT port {port}", "" if up else "start Steward: steward run SITE.yaml")
 
 
 def _lines(setup: Setup) -> Iterator[Sign]:
     for gateway in setup.site.file.gateways:
         for line in gateway.lines:
-            if line.kind == "modbus_tcp":
-                host, port = str(line.options.get("host")), int(line.options.get("port", 502))
-                up = _open(host, port)
-                yield Sign(
-                    f"line {line.id}", up, f"{host}:{port}", "" if up else "check cable, address, power"
-                )
-            else:
-                path = str(line.options.get("port", ""))
-                there = Path(path).exists() and os.access(path, os.R_OK | os.W_OK)
-                yield Sign(
-                    f"line {line.id}",
-                    there,
-                    path,
-                    "" if there else "check the adapter and the group `dialout`",
-                )
+            yield _line(line)
 
 
-def _web(data: Path) -> Iterator[Sign]:
+def _line(line: Line) -> Sign:
+    name = f"line {line.id}"
+    if line.kind == "modbus_tcp":
+        host, port = str(line.options.get("host")), int(line.options.get("port", 502))
+        up = _open(host, port)
+        return Sign(name, up, f"{host}:{port}", "" if up else "check cable, address, power; steward probe")
+    path = str(line.options.get("port", ""))
+    if not Path(path).exists():
+        return Sign(
+            name, False, f"{path} is not there", "plug the adapter in; use its /dev/serial/by-id name"
+        )
+    there = os.access(path, os.R_OK | os.W_OK)
+    return Sign(name, there, path, "" if there else "may not be used: put this user into group dialout")
+
+
+def _url(data: Path) -> str:
     try:
-        url = orjson.loads((data / "run" / "web.json").read_bytes())["url"]
+        return str(orjson.loads(Places(data).web.read_bytes())["url"])
     except (OSError, orjson.JSONDecodeError, KeyError):
-        yield Sign("pages", None, "not running")
-        return
-    from gateway.app.client import Client
+        return ""
 
-    try:
-        Client(url).get("/healthz")
+
+def _pages(setup: Setup, url: str) -> Iterator[Sign]:
+    web = setup.site.file.web
+    if url and _get(f"{url}/healthz"):
         yield Sign("pages", True, url)
-    except StewardError as e:
-        yield Sign("pages", False, f"{url}: {e}", "see logs/core.log in the data directory")
+    elif url:
+        yield Sign("pages", False, f"{url} does not answer", "see logs/core.log in the data directory")
+    elif web.port and _open(web.host, web.port):
+        yield Sign(
+            "pages", False, f"port {web.port} is used by another program", "set web.port, or use --port"
+        )
+    else:
+        yield Sign("pages", None, "not running")
+
+
+def _edges(setup: Setup, health: dict[str, float]) -> Iterator[Sign]:
+    """What the core says of each edge."""
+    if not health:
+        return
+    for gateway in setup.site.file.gateways:
+        at = f"edges.{gateway.id}."
+        facts = {k.removeprefix(at): v for k, v in health.items() if k.startswith(at)}
+        age = facts.get("age_s")
+        if age is None:
+            todo = "start it: steward edge SITE.yaml; see that its credentials are right"
+            yield Sign(f"edge {gateway.id}", False, "has not been heard since the core started", todo)
+            continue
+        said = [f"heard {age:.0f} s ago", f"{facts.get('outbox', 0):.0f} points wait in its outbox"]
+        bad = []
+        if not facts.get("online") or age > OLD_S:
+            bad.append("offline: check its power, network and log")
+        for name, todo in (
+            ("facts.lines_down", "line(s) down: steward doctor on the edge"),
+            ("facts.units_silent", "silent device(s): check power, address, wiring"),
+            ("facts.outbox_full", "outbox full: points are thinned"),
+        ):
+            if facts.get(name):
+                bad.append(f"{facts[name]:.0f} {todo}")
+        if abs(facts.get("facts.clock_offset_ms", 0)) > OFFSET_MS:
+            bad.append(f"its clock is {facts['facts.clock_offset_ms']:.0f} ms off: install chrony there")
+        yield Sign(f"edge {gateway.id}", not bad, ", ".join(said), "; ".join(bad))
+
+
+# ── asking ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _metrics(url: str) -> dict[str, float]:
+    """The core's health report by name; {} when it does not answer."""
+    text = _get(f"{url}/metrics") if url else ""
+    found = re.findall(r'^steward_health\{name="([^"]+)"\} (\S+)$', text, re.MULTILINE)
+    return {name: float(value) for name, value in found}
+
+
+def _get(url: str) -> str:
+    """The text of an own page; "" when there is none."""
+    # A proxy of the environment has no business between two programs of one machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=TIMEOUT_S) as answer:
+            return str(answer.read().decode(errors="replace"))
+    except (OSError, urllib.error.URLError, ValueError):
+        return ""
 
 
 def _open(host: str, port: int) -> bool:

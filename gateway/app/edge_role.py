@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from drivers.registry import DRIVERS
 from gateway.adapters.mqtt_side import MqttAddress
-from gateway.adapters.paho_uplink import PahoUplink
-from gateway.app.context import MQTT, ClockOrigin
+from gateway.adapters.paho_uplink import PahoUplink, Tls
+from gateway.app.context import ClockOrigin, broker_url
 from gateway.app.setup import Setup
 from gateway.config.site import Gateway, Line, check_as
 from gateway.edge.agent import Edge
@@ -23,12 +22,12 @@ async def run_edge(setup: Setup, data: Path, gateway: str) -> None:
     """Until cancelled. Raises BadInput when the site has no such gateway."""
     clock = ClockOrigin.from_env().clock()
     config = edge_config(setup, data, choose(setup, gateway), clock)
-    address = MqttAddress.parse(os.environ.get(MQTT, "mqtt://127.0.0.1:1883"))
+    address = MqttAddress.parse(broker_url(setup.site.file.broker.url))
 
     def uplink(hello: Hello) -> PahoUplink:
         return PahoUplink(
             address.host, address.port, client_id=hello.client_id, subscribe=hello.subscribe, will=hello.will,
-            username=address.user, password=address.password,
+            username=address.user, password=address.password, tls=Tls() if address.tls else None,
         )  # fmt: skip
 
     await Edge(config, clock, uplink).run()

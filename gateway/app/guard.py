@@ -1,12 +1,21 @@
-"""Start-up checks: nothing else may own our package names."""
+"""Start-up checks: nothing else may own our package names, and nobody else our data."""
 
 from __future__ import annotations
 
 from importlib.metadata import packages_distributions
+from pathlib import Path
 
+from gateway.adapters.lockfile import DataLock
+from gateway.app.runner import OURS
 from gateway.errors import BadInput
 
-OURS = ("gateway", "drivers", "alerts", "dashboards", "simulators")
+
+def refuse_second(data: Path) -> None:
+    """Raises InUse when a Steward works on this data directory.
+
+    Asked before anything is started: a second supervisor would take the broker of the first for an orphan.
+    """
+    DataLock(data).close()
 
 
 def check_packages() -> None:

@@ -10,8 +10,8 @@ from typing import Any
 from dashboards.api.stats import to_csv
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.state import open_state
-from gateway.app.checks import say
 from gateway.app.setup import Setup, load_setup
+from gateway.app.terminal import say
 from gateway.core.stats import asset_figures
 from gateway.errors import BadInput
 from gateway.model import Ms

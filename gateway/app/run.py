@@ -8,14 +8,15 @@ from pathlib import Path
 from rich.console import Console
 
 from gateway.app.context import ClockOrigin
-from gateway.app.setup import load_setup
+from gateway.app.guard import refuse_second
+from gateway.app.setup import Setup
 from gateway.app.supervise import Options, Station, station
 
 
-async def run_all(site: Path, data: Path, port: int | None, *, lan: bool) -> int:
+async def run_all(setup: Setup, data: Path, port: int | None, *, lan: bool) -> int:
     """Until SIGINT or SIGTERM. Prints the address, and the first admin password once."""
-    setup = load_setup(site)
-    console = Console()
+    await asyncio.to_thread(refuse_second, data)
+    console = Console(highlight=False, soft_wrap=True)
     host = "0.0.0.0" if lan else ""  # noqa: S104 - only when asked for
     options = Options(await asyncio.to_thread(data.absolute), port, host, lan=lan)
     async with station(setup, options, ClockOrigin.here(1.0)) as here:
