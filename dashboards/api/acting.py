@@ -15,6 +15,7 @@ from dashboards.access.people import actor_of
 from dashboards.access.permissions import owns
 from dashboards.api.bodies import Act
 from dashboards.api.deps import Caller, key_of, need, reply, version_of
+from dashboards.i18n import t
 from dashboards.problems import Problem
 from gateway.errors import Conflict
 from gateway.model import Command, Ms
@@ -89,18 +90,21 @@ async def submit(
         async with asyncio.timeout(web.options.submit_timeout_s):
             result = await web.desk.submit(command)
     except Conflict as e:
-        raise await _conflict(caller, kind, subject, e) from e
+        raise await _conflict(caller, command, e) from e
     finally:
         web.snapshots.clear()  # whoever acted sees the effect at once
     return result
 
 
-async def _conflict(caller: Caller, kind: str, subject: str, error: Conflict) -> Problem:
+async def _conflict(caller: Caller, command: Command, error: Conflict) -> Problem:
+    """Somebody was first: who and when. Otherwise the act cannot be done as things are: why."""
+    kind, subject = command.kind, command.subject
     where = subject.partition("/")[::2] if kind == "settings.put" else (kind.partition(".")[0], subject)
     record = await asyncio.to_thread(caller.web.desk.state.record, *where) or {}
     found = _last_change(record)
-    if found is None:
-        return Problem(409, "http.409", extra={"detail": str(error), "current": shown(record) or None})
+    if found is None or command.version in (None, record.get("version")):
+        more = {"title": t("problem.not_now", caller.lang), "detail": str(error)}
+        return Problem(409, "problem.not_now", extra=more | {"current": shown(record) or None})
     who, when = found
     person = await asyncio.to_thread(caller.web.accounts.user, who)
     name = actor_of(person).name if person else who

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
+from dashboards.access.people import active, actor_of
 from dashboards.access.permissions import allows
 from dashboards.api.acting import Acting, acting, find, shown
 from dashboards.api.bodies import Ack, Assign, NoteBody, OutOfService, Plain, Reset, Shelve
@@ -54,7 +55,7 @@ async def unshelve(
 @router.post("/{id}/assign")
 async def assign(body: Assign, act: Annotated[Acting, Depends(acting("alarm", "alarm.assign"))]) -> Response:
     """Name who looks after it."""
-    await known_person(act.caller, body.to)
+    await known_person(act, "alarm", body.to)
     return await act.do(body)
 
 
@@ -84,7 +85,12 @@ async def reset(body: Reset, act: Annotated[Acting, Depends(acting("alarm", "ala
     return await act.do(body)
 
 
-async def known_person(caller: Caller, user: str) -> None:
-    """Raises Problem 422 when there is no such person."""
-    if await asyncio.to_thread(caller.web.accounts.user, user) is None:
-        raise Problem(422, "problem.unknown_person", who=user)
+async def known_person(act: Acting, kind: Literal["alarm", "order"], id_: str) -> None:
+    """Raises Problem 422 unless the person exists, can log in and may see and do something there."""
+    web = act.caller.web
+    user = await asyncio.to_thread(web.accounts.user, id_)
+    if user is not None and active(user):
+        person, record = actor_of(user), await find(act.caller, kind, act.subject)
+        if allows(person.role, f"{kind}.note") and web.directory.allows_body(person.scope, record):
+            return
+    raise Problem(422, "problem.unknown_person", who=id_)

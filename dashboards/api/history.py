@@ -24,7 +24,9 @@ DAY: Ms = 86_400_000
 LONGEST: Ms = 400 * DAY
 MOST_READ = 50_000
 """So many events are looked through for one page."""
-PERSONAL = frozenset({"note", "text", "address", "phone", "lat", "lon", "by", "name", "to", "second"})
+PERSONAL = frozenset(
+    {"note", "text", "address", "phone", "lat", "lon", "by", "name", "to", "second", "assignee", "evidence"}
+)
 """Fields of an event that a regulator does not get."""
 
 
@@ -160,12 +162,18 @@ def event_json(seq: int, event: Event, caller: Caller) -> dict[str, Any]:
         "seq": seq, "id": event.id, "estate": event.estate, "t": event.t, "kind": event.kind,
         "subject": event.subject, "asset": event.asset,
         "actor": _who(event.actor) if masked else event.actor,
-        "data": _mask(event.data) if masked else event.data,
+        "data": _masked(event) if masked else event.data,
     }  # fmt: skip
 
 
 def _who(actor: str) -> str:
     return actor if actor == "steward" else "person"
+
+
+def _masked(event: Event) -> Any:
+    # Whose it was before; elsewhere `was` is a level or a priority.
+    own = {"was"} if event.kind == "order.reassigned" else set()
+    return _mask({k: v for k, v in event.data.items() if k not in own})
 
 
 def _mask(value: Any) -> Any:

@@ -17,7 +17,7 @@ from dashboards.api.history import event_json
 from dashboards.problems import Problem
 
 router = APIRouter(prefix="/orders", tags=["orders"])
-CLOSED = frozenset({"CLOSED", "CANCELLED", "REASSIGNED"})
+CLOSED = frozenset({"CLOSED", "CANCELLED"})
 
 
 @router.get("")
@@ -142,7 +142,7 @@ async def reassign(
 ) -> Response:
     """Hand over to a person or a duty role."""
     if not body.to.isupper():
-        await known_person(act.caller, body.to)
+        await known_person(act, "order", body.to)
     return await act.do(body)
 
 

@@ -9,16 +9,17 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from dashboards.api.deps import Lang, WebDep, reply
-from dashboards.i18n import t
+from dashboards.i18n import LANGS, t
 from dashboards.problems import Problem
 from dashboards.web import Web
 from gateway.model import Level, Ms, Scope
 
 router = APIRouter(prefix="/public", tags=["public"])
 CACHE_S = 30.0
-OPEN_ALARMS = frozenset({"UNACK", "ACKED", "SHELVED", "SUPPRESSED"})
+OUT = "OUT_OF_SERVICE"
+OPEN_ALARMS = frozenset({"UNACK", "ACKED", "SHELVED", "SUPPRESSED", OUT})
 AT_WORK = frozenset({"ON_SITE", "WORKING"})
-GONE = frozenset({"CLOSED", "CANCELLED", "REASSIGNED", "REJECTED"})
+GONE = frozenset({"CLOSED", "CANCELLED"})
 STALE = int(Level.STALE)
 
 
@@ -66,7 +67,7 @@ def make_board(snapshot: Mapping[str, Any], estate: str) -> dict[str, Any]:
                 "place": asset["place"],
                 "status": status,
                 "contractor": {"name": keeper.get("name"), "phone": keeper.get("phone", "")},
-                "work": [_work(o) for o in mine],
+                "work": [_work(asset, o) for o in mine],
             }
         )
     fields = ("id", "name", "firm_name", "address", "complaint_phone")
@@ -84,11 +85,14 @@ def _shown(order: Mapping[str, Any]) -> bool:
     return order.get("state") not in GONE and not order.get("drill")
 
 
-def _work(order: Mapping[str, Any]) -> dict[str, Any]:
+def _work(asset: Mapping[str, Any], order: Mapping[str, Any]) -> dict[str, Any]:
+    title = order.get("title")
+    if order.get("source") != "sensor":  # its title holds what somebody wrote: perhaps a name or a telephone
+        title = {lang: f"{asset['name'][lang]} {t('public.reported', lang)}" for lang in LANGS}
     stamps = order.get("stamps") or {}
     restore = (order.get("clocks") or {}).get("restore") or {}
     return {
-        "event": order.get("event"), "title": order.get("title"), "state": order.get("state"),
+        "event": order.get("event"), "title": title, "state": order.get("state"),
         "since": stamps.get("NEW") or stamps.get("DISPATCHED"), "expected_end": restore.get("due"),
         "party_name": order.get("party_name"),
     }  # fmt: skip
@@ -106,7 +110,7 @@ def _status(
     if any(o.get("state") in AT_WORK for o in orders):
         return "repair"
     if alarms:
-        return "fault"
+        return "repair" if all(a["state"] == OUT for a in alarms) else "fault"
     if asset["id"] not in silent:
         return "unmonitored"
     return "no_data" if silent[asset["id"]] else "normal"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from dashboards.api.acting import AHEAD, DAY, OLDEST, done_at
 from dashboards.api.bodies import Act
 from dashboards.problems import Problem
-from gateway.errors import BadInput, Retryable, WorkFailed
+from gateway.errors import BadInput, Conflict, Retryable, WorkFailed
 from tests.support.web_site import Site
 
 NOW = 1_790_000_000_000
@@ -149,6 +150,37 @@ async def test_a_person_who_is_not_there_cannot_be_named(site: Site) -> None:
     answer = await client.post("/api/v1/alarms/a1/assign", json={"to": "ghost"})
     assert (answer.status_code, "ghost" in answer.json()["detail"]) == (422, True)
     assert (await client.post("/api/v1/orders/o1/reassign", json={"to": "ghost"})).status_code == 422
+    await client.aclose()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"role": "technician", "estates": ["tower"]},
+        {"role": "display"},
+        {"role": "technician", "active": False},
+    ],
+)
+async def test_nobody_is_named_who_cannot_see_to_it(site: Site, more: dict[str, Any]) -> None:
+    site.person("far", **{"role": "technician", **more})
+    client = await site.login("operator")
+    for path in ("alarms/a1/assign", "orders/o1/reassign"):
+        answer = await client.post(f"/api/v1/{path}", json={"to": "far"})
+        assert (answer.status_code, "far" in answer.json()["detail"]) == (422, True)
+    await client.aclose()
+
+
+async def test_what_cannot_be_done_now_says_why(site: Site) -> None:
+    client = await site.login("operator")
+    assert (await client.post("/api/v1/orders/o1/accept", json={})).status_code == 200
+    site.desk.fails = Conflict("say first how many people were freed")
+    for headers in ({}, {"If-Match": '"2"'}):
+        answer = await client.post(
+            "/api/v1/orders/o1/done", json={"cause_code": "door", "action": "x"}, headers=headers
+        )
+        assert answer.status_code == 409
+        assert answer.json()["detail"] == "say first how many people were freed"
+        assert "who" not in answer.json()
     await client.aclose()
 
 

@@ -17,8 +17,8 @@ import pytest
 from dashboards.api.stats import to_csv
 from dashboards.http import host_allowed
 from dashboards.web import WebOptions
-from gateway.model import Level, Ms, Reason, Samples, Scope, quality
-from gateway.ports import Desk
+from gateway.model import Event, Level, Ms, Reason, Samples, Scope, quality
+from gateway.ports import Commit, Desk
 from tests.support.web_desk import alarm, order
 from tests.support.web_site import HASHER, Build, Site
 
@@ -332,6 +332,39 @@ async def test_the_board_names_nobody(site: Site) -> None:
     assert assets["lift-1"]["work"][0]["expected_end"] == 99_000
 
 
+async def test_the_board_repeats_nothing_that_somebody_wrote(site: Site) -> None:
+    written = {"zh": "电梯 王女士 13800001111", "en": "Lift Mrs Wang 13800001111"}
+    site.desk.put("order", order("o7", "lift-1", "TE", title=written, source="resident"))
+    async with site.client() as c:
+        answer = await c.get("/api/v1/public/garden")
+    assert "13800001111" not in answer.text
+    titles = [w["title"] for a in answer.json()["assets"] for w in a["work"]]
+    assert {"zh": "lift-1-zh 报修处理中", "en": "lift-1-en reported and being dealt with"} in titles
+
+
+@pytest.mark.parametrize("state", ["REASSIGNED", "REJECTED"])
+async def test_an_order_that_waits_for_somebody_is_open(site: Site, state: str) -> None:
+    site.desk.put("order", order("o7", "lift-1", "LM", state=state))
+    client = await site.login("operator")
+    listed = (await client.get("/api/v1/orders?open=true")).json()["orders"]
+    assert "o7" in {o["id"] for o in listed}
+    await client.aclose()
+
+
+async def test_the_regulator_reads_no_names_in_events(site: Site) -> None:
+    data = {"assignee": "olga", "was": "olga", "evidence": "olga saw it", "party": "LM"}
+    fact = Event("x1", "garden", T0, "order.reassigned", "o1", "olga", "lift-1", data)
+    other = Event("x2", "garden", T0, "alarm.level", "a1", "steward", "lift-1", {"was": "H"})
+    site.desk.state.commit(Commit(events=[fact, other]))
+    site.person("rex", "regulator")
+    client = await site.login("rex")
+    answer = await client.get("/api/v1/events?kind=order.reassigned&kind=alarm.level")
+    assert "olga" not in answer.text
+    assert [e["data"] for e in answer.json()["events"] if e["id"] == "x2"] == [{"was": "H"}]
+    assert [e["data"] for e in answer.json()["events"] if e["id"] == "x1"] == [{"party": "LM"}]
+    await client.aclose()
+
+
 async def test_the_board_says_how_things_are(site: Site) -> None:
     async with site.client() as c:
 
@@ -341,6 +374,8 @@ async def test_the_board_says_how_things_are(site: Site) -> None:
             return {a["id"]: a["status_text"] for a in body["assets"]}
 
         assert await statuses() == {"lift-1": "fault", "pump-1": "normal", "lamp-1": "not monitored"}
+        site.desk.put("alarm", alarm("a1", "lift-1", state="OUT_OF_SERVICE"))
+        assert (await statuses())["lift-1"] == "under repair"
         site.desk.put("alarm", alarm("a1", "lift-1", drill=True))
         site.desk.bad_points.add("pump-1/ws.out_p")
         assert await statuses() == {"lift-1": "normal", "pump-1": "no data", "lamp-1": "not monitored"}
