@@ -11,8 +11,8 @@ from pathlib import Path
 
 PACKAGES = ("gateway", "drivers", "alerts", "dashboards", "simulators", "benchmarks", "scripts")
 MAX_FUNCTION, MAX_FILE = 60, 400
-TABLES: dict[str, str] = {}
-"""File → why it may be longer."""
+TABLES = ("gateway/adapters/state/migrations/versions/",)
+"""Where lists of columns stand: neither limit holds there."""
 
 
 def functions(tree: ast.AST) -> list[tuple[int, str, int]]:
@@ -30,7 +30,9 @@ def main() -> int:
     for path in sorted(p for package in PACKAGES for p in Path(package).rglob("*.py")):
         text = path.read_text(encoding="utf-8")
         lines = text.count("\n")
-        if lines > MAX_FILE and str(path) not in TABLES:
+        if str(path).startswith(TABLES):
+            continue
+        if lines > MAX_FILE:
             over.append(f"{path}: {lines} lines (at most {MAX_FILE})")
         for length, name, line in functions(ast.parse(text)):
             lengths.append((length, f"{path}:{line} {name}"))

@@ -20,6 +20,7 @@ from rich.console import Console
 
 from gateway.adapters.children import Child, Supervisor
 from gateway.adapters.mqtt_side import MqttSide
+from gateway.app.audit import rows_of_edges
 from gateway.app.client import Client
 from gateway.app.context import DEMO, ClockOrigin, Places
 from gateway.app.guard import refuse_second
@@ -85,6 +86,9 @@ async def run_demo(options: DemoOptions, console: Console) -> int:
                 return 0
             console.print("[bold]排空并对账 · draining, then the balance[/bold]")
             summary = await _finish(demo)
+            setup, now = demo.station.setup, demo.clock.now()
+        if not options.store:
+            summary["store_rows"] = await asyncio.to_thread(rows_of_edges, folder, setup, now)
     finally:
         if options.data is None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -230,7 +234,8 @@ def _report(summary: dict[str, Any], options: DemoOptions, console: Console) -> 
     if options.summary is not None:
         options.summary.write_bytes(orjson.dumps(summary, option=orjson.OPT_INDENT_2) + b"\n")
     console.print_json(orjson.dumps(summary).decode())
-    good = summary["residual"] == 0 and not summary["expected"]["missed"]
+    rows = summary.get("store_rows", summary["stored"])
+    good = summary["residual"] == 0 and rows == summary["stored"] and not summary["expected"]["missed"]
     console.print(
         "[bold]对账为零,预期告警全部到达 · balance 0, all expected alarms came[/bold]"
         if good
