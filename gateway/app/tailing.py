@@ -9,7 +9,6 @@ from typing import Any
 
 import orjson
 
-from gateway.adapters.broker_files import CORE, BrokerState, Places, Users
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.mqtt_side import MqttAddress, MqttSide
 from gateway.codec import BadMessage, Data, EventMessage, PointTable, Topic
@@ -22,6 +21,9 @@ def address_of(data: Path, broker: str) -> MqttAddress:
     """The broker's address: as given, or the embedded one of a data directory. Raises BadInput."""
     if broker:
         return MqttAddress.parse(broker)
+    # What an edge does not have: it watches a broker by its address.
+    from gateway.adapters.broker_files import CORE, BrokerState, Places, Users
+
     places = Places(data.absolute())
     state = BrokerState.load(places.state)
     if state is None:
