@@ -14,14 +14,17 @@ from gateway.model import Asset, Finding, Ms
 FOLLOWS: Mapping[str, frozenset[str]] = {
     "outage": frozenset(
         {
-            "lift_stopped", "lift_offline", "fire_system_fault", "fire_pump", "fire_pressure", "water_supply",
-            "pump_room_flood", "sump_high", "lighting", "meter", "comms", "sensor_fault", "outage", "gateway",
+            "lift_stopped", "lift_offline", "fire_system_fault", "water_supply", "sump_high", "lighting",
+            "meter", "comms", "sensor_fault", "outage", "gateway",
         }
     ),
     "gateway": frozenset({"comms", "sensor_fault", "lift_offline", "meter"}),
     "comms": frozenset({"comms", "sensor_fault", "lift_offline", "meter"}),
 }  # fmt: skip
-"""Event of an asset's alarm → events of the assets that depend on it which it explains."""
+"""Event of an asset's alarm → events of the assets that depend on it which it explains.
+
+A flooded pump room, a fire pump that is not in automatic and a low fire main are never explained away.
+"""
 
 LINKS: Mapping[str, frozenset[str]] = {"outage": frozenset({"entrapment", "generator", "lift_danger"})}
 """The same for alarms that are never suppressed: they only name the cause as their root."""

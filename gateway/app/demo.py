@@ -195,7 +195,9 @@ async def _watch(demo: Demo, console: Console) -> None:
     end = None if demo.options.for_s is None else demo.began + demo.options.for_s
     while end is None or demo.clock.monotonic() < end:
         try:
-            await asyncio.to_thread(demo.story.follow, demo.client, demo.clock.monotonic() - demo.began)
+            await asyncio.to_thread(
+                demo.story.follow, demo.client, demo.clock.monotonic() - demo.began, demo.clock.now()
+            )
         except (Retryable, Forbidden) as e:
             console.print(f"[dim]core away: {str(e)[:100]}[/dim]")
         await demo.clock.sleep_real(POLL_S)

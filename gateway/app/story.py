@@ -32,9 +32,12 @@ class Story:
         self.first_alarm_s: float | None = None
         self.kinds: Counter[str] = Counter()
         self.raised: list[dict[str, Any]] = []
+        self._since: Ms | None = None
 
-    def follow(self, client: Client, at_s: float) -> None:
-        """Print what is new. Raises Retryable while the core is away."""
+    def follow(self, client: Client, at_s: float, now: Ms) -> None:
+        """Print what is new; what an earlier run left is only counted. Raises Retryable without a core."""
+        if self._since is None:
+            self._since = now - 60_000
         for estate in self._setup.site.file.estates:
             page = client.get(
                 "/api/v1/events", estate=estate.id, after=self._after.get(estate.id, 0), limit=500
@@ -45,12 +48,13 @@ class Story:
 
     def _one(self, e: dict[str, Any], at_s: float) -> None:
         self.kinds[e["kind"]] += 1
+        fresh = self._since is None or e["t"] >= self._since
         if e["kind"] == "alarm.raised":
             self.raised.append(e)
-            if self.first_alarm_s is None:
+            if self.first_alarm_s is None and fresh:
                 self.first_alarm_s = round(at_s, 1)
         line = self._line(e)
-        if line:
+        if line and fresh:
             self._console.print(f"[dim]{at_s:6.1f}s[/dim] {line}", highlight=False)
 
     def _line(self, e: dict[str, Any]) -> str:
@@ -74,7 +78,7 @@ class Story:
 def summarise(client: Client, story: Story, truth: Path, wall_s: float, now: Ms) -> dict[str, Any]:
     """The object of `--summary` (docs/architecture.md)."""
     with contextlib.suppress(Retryable):
-        story.follow(client, wall_s)
+        story.follow(client, wall_s, now)
     health = client.get("/api/v1/health")
     snapshot = client.get("/api/v1/snapshot")
     notices = health.get("notices", {})

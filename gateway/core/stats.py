@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from gateway.ledger import Figures, Segment, TimeClass, figures, fleet, partition
-from gateway.ledger.claims import claims_of
+from gateway.ledger.claims import ALARMS, claims_of
 from gateway.model import Asset, Event, Ms, Scope
 from gateway.ports import Desk, StateStore
 
 PAGE = 5_000
 KINDS = (
-    "alarm.raised",
-    "alarm.cleared",
+    *ALARMS,
     "alarm.oos",
     "alarm.oos_end",
     "asset.registered",
@@ -159,10 +158,11 @@ _ARRIVED = ("order.arrived", "order.on_site")
 
 
 def _stamps(events: Iterable[Event]) -> dict[str, dict[str, Event]]:
-    """First event of each kind by order; drills left out."""
+    """First event of each kind by order; drills and tests of assets in commissioning left out."""
     out: dict[str, dict[str, Event]] = {}
     for e in events:
-        if e.kind.startswith("order.") and not e.data.get("drill"):
+        real = not (e.data.get("drill") or e.data.get("commissioning"))
+        if e.kind.startswith("order.") and real:
             kind = "order.arrived" if e.kind in _ARRIVED else e.kind
             out.setdefault(e.subject, {}).setdefault(kind, e)
     return out

@@ -28,6 +28,10 @@ BLIND_EVENTS = frozenset({"sensor_fault", "comms", "lift_offline"})
 """Events that mean: nobody knows."""
 
 
+ALARMS = ("alarm.raised", "alarm.cleared", "alarm.occurred", "alarm.backdated")
+"""What says that a condition held; the last two are found after an outage of the edge."""
+
+
 @dataclass(slots=True)
 class _Open:
     claims: dict[str, Claim] = field(default_factory=dict)
@@ -58,9 +62,8 @@ def claims_of(asset: Asset, gateways: Iterable[str], events: Iterable[Event]) ->
             continue
         if e.asset == asset.id:
             _own(asset, e, open_)
-        elif e.asset in upstream and e.kind in ("alarm.raised", "alarm.cleared"):
-            if e.data.get("event") == "outage":
-                _toggle(open_, e, Claim(TimeClass.EXTERNAL, e.t, None, e.id, f"outage:{e.asset}"))
+        elif e.asset in upstream and _is_outage(e):
+            _toggle(open_, e, TimeClass.EXTERNAL, f"outage:{e.asset}")
         elif e.kind == "gateway.offline" and e.subject in silent:
             open_.begin(f"gw:{e.subject}", Claim(TimeClass.UNKNOWN, e.t, None, e.id, f"gateway:{e.subject}"))
         elif e.kind == "gateway.online" and e.subject in silent:
@@ -69,10 +72,10 @@ def claims_of(asset: Asset, gateways: Iterable[str], events: Iterable[Event]) ->
 
 
 def _own(asset: Asset, e: Event, open_: _Open) -> None:
-    if e.kind in ("alarm.raised", "alarm.cleared"):
+    if e.kind in ALARMS:
         kind = _class_of(asset, e)
         if kind is not None:
-            _toggle(open_, e, Claim(kind, e.t, None, e.id, str(e.data.get("rule", ""))))
+            _toggle(open_, e, kind, str(e.data.get("rule", "")))
     elif e.kind == "asset.registered":
         open_.done.append(Claim(TimeClass.NOT_REQUIRED, 0, e.t, e.id, "before registration"))
     elif e.kind == "asset.mode":
@@ -103,13 +106,20 @@ def _class_of(asset: Asset, e: Event) -> TimeClass | None:
         return TimeClass.UNKNOWN
     if event in DOWN_EVENTS.get(asset.kind, frozenset()) and int(e.data.get("priority", 4)) <= 2:
         return TimeClass.DOWN_UNPLANNED
-    if asset.kind == "power" and event == "outage":
-        return TimeClass.EXTERNAL
-    return None
+    return TimeClass.EXTERNAL if asset.kind == "power" and _is_outage(e) else None
 
 
-def _toggle(open_: _Open, e: Event, claim: Claim) -> None:
+def _is_outage(e: Event) -> bool:
+    """The supply is lost; a voltage out of its band (priority 3) stops nothing."""
+    return e.kind in ALARMS and e.data.get("event") == "outage" and int(e.data.get("priority", 4)) <= 2
+
+
+def _toggle(open_: _Open, e: Event, kind: TimeClass, cause: str) -> None:
     if e.kind == "alarm.raised":
-        open_.begin(e.subject, claim)
+        open_.begin(e.subject, Claim(kind, e.t, None, e.id, cause))
+    elif e.kind == "alarm.occurred":  # began and ended inside an outage of the edge, found afterwards
+        open_.done.append(Claim(kind, e.t, int(e.data["cleared_at"]), e.id, cause))
+    elif e.kind == "alarm.backdated":  # it had begun before the edge was back
+        open_.done.append(Claim(kind, e.t, int(e.data["live_onset"]), e.id, cause))
     else:
         open_.end(e.subject, e.t)
