@@ -2,7 +2,8 @@
 import { get } from "./api.js";
 
 const CUT_MS = 3000;
-const QUIET_MS = 30000;
+const QUIET_MS = 3000;
+const PROBE_MS = 2000;
 const ENDED = new Set(["CLOSED", "CANCELLED"]);
 
 export class Live {
@@ -126,9 +127,22 @@ export class Live {
 
   lost() { this.lostAt ??= performance.now(); }
 
+  /** A cable that was pulled says nothing: after three quiet seconds the server is asked whether it is there. */
+  async probe() {
+    if (this.probing || performance.now() < (this.probeAt ?? 0)) return;
+    this.probing = true;
+    const since = this.heardAt;
+    try {
+      await fetch("/api/v1/me", { method: "HEAD", cache: "no-store", signal: AbortSignal.timeout(PROBE_MS) });
+      this.probeAt = performance.now() + QUIET_MS;
+      if (this.lostAt !== null && this.source?.readyState === EventSource.OPEN) this.begin();
+    } catch {
+      if (this.heardAt === since) this.lostAt ??= since;
+    } finally { this.probing = false; }
+  }
+
   watch() {
-    // A connection that died without a word: nothing at all for half a minute although values come each second.
-    if (this.lostAt === null && this.heardAt && performance.now() - this.heardAt > QUIET_MS) { this.lost(); this.begin(); }
+    if (this.heardAt && performance.now() - this.heardAt > QUIET_MS) this.probe();
     const cut = this.cutFor();
     if (cut) this.tell("cut", cut);
     if (this.ready) this.tell("tick");

@@ -50,9 +50,16 @@ const KINDS = ["alarm.raised", "alarm.cleared", "alarm.acked", "alarm.shelved", 
 export class Recent {
   constructor(live, list) {
     Object.assign(this, { live, list, names: new Map() });
-    live.on("ready", () => this.load()).on("alarm", () => { this.stale = true; }).on("order", () => { this.stale = true; });
+    live.on("ready", () => this.load()).on("alarm", (a) => this.heard(a.id, a.name)).on("order", (o) => this.heard(o.id, o.title));
     live.on("health", () => { this.stale = true; });
     live.on("tick", () => { if (this.stale && performance.now() - (this.at ?? 0) > 2000) this.load(); });
+  }
+
+  /** Names outlive what they name, so that its end can be told. */
+  heard(id, name) {
+    if (this.names.size > 2000) this.names.clear();
+    this.names.set(id, name);
+    this.stale = true;
   }
 
   async load() {
