@@ -47,7 +47,8 @@ class Backfill:
     """See the module.
 
     blob: detectors at the cut · since: core time of the cut · conn: the edge's connection before it ·
-    waiting: series whose value is not known until the backlog is drained or a fresh reading comes.
+    waiting: series whose value is not known until the backlog is drained or a fresh reading comes ·
+    started: some backlog has come.
     """
 
     def __init__(self, blob: bytes, since: Ms, conn: Connection | None, waiting: Collection[int]) -> None:
@@ -58,6 +59,7 @@ class Backfill:
         self._ahead: list[Samples] = []
         self._proofs: list[Proof] = []
         self._held: dict[str, Finding] = {}
+        self._silent: set[str] = set()
         self.rows = 0
 
     # ── what comes in ─────────────────────────────────────────────────────────────────────────────────
@@ -75,8 +77,9 @@ class Backfill:
 
     def late(self, samples: Samples, make: Make, rules: Mapping[str, Rule]) -> list[Finding]:
         """A piece of the backlog; completed occurrences, and life safety at once."""
+        found = self._advance(int(samples.t.max()), samples, make)
         self.started = True
-        return self._sift(self._advance(int(samples.t.max()), samples, make), rules)
+        return self._sift(found, rules)
 
     def finish(self, make: Make, rules: Mapping[str, Rule]) -> tuple[Engine, list[Finding]]:
         """Everything that waited; the detectors at the end, and with the rest what still holds."""
@@ -90,6 +93,8 @@ class Backfill:
     def _built(self, make: Make) -> Engine:
         if self._engine is None:
             self._engine = make(self.blob)
+            if not self.started:
+                self._silent = {f.id for f in self._engine.active()}
         return self._engine
 
     def _advance(self, upto: Ms, samples: Samples, make: Make) -> list[Finding]:
@@ -125,7 +130,7 @@ class Backfill:
         out: list[Finding] = []
         for f in (replace(f, late=True) for f in found):
             rule = rules.get(f.rule)
-            if rule is None or (isinstance(rule, NoData) and rule.watch == "silent"):
+            if rule is None or (is_silence(rule) and (f.active or f.id not in self._silent)):
                 continue
             if f.active and not rule.life:
                 self._held[f.condition] = _worse(self._held.get(f.condition), f)
@@ -153,6 +158,7 @@ class Backfill:
             "started": self.started,
             "proofs": [[p.since, p.t, list(p.series)] for p in self._proofs],
             "held": [asdict(f) for f in self._held.values()],
+            "silent": sorted(self._silent),
         }
         blob = self.blob if self._engine is None else self._engine.snapshot()
         return facts, blob, Samples.concat(self._ahead)
@@ -162,12 +168,17 @@ class Backfill:
         """The inverse of `state`."""
         conn = facts["conn"]
         out = cls(blob, facts["since"], (conn[0], conn[1]) if conn else None, facts["waiting"])
-        out.started = facts["started"]
+        out.started, out._silent = facts["started"], set(facts["silent"])
         out._proofs = [Proof(since, t, tuple(series)) for since, t, series in facts["proofs"]]
         out._held = {f.condition: f for f in map(_finding, facts["held"])}
         if len(ahead):
             out._ahead, out.rows = [ahead], len(ahead)
         return out
+
+
+def is_silence(rule: Rule) -> bool:
+    """Whether it says that nothing comes."""
+    return isinstance(rule, NoData) and rule.watch == "silent"
 
 
 _RANK = {"": 0, "L": 1, "H": 1, "LL": 2, "HH": 2}

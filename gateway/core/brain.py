@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import orjson
 
 from alerts.engine import Engine, PointInfo
 from alerts.ruleset import RuleSet
-from gateway.core.backfill import LIMIT_ROWS, Backfill, Connection, Proof
+from gateway.core.backfill import LIMIT_ROWS, Backfill, Connection, Proof, is_silence
 from gateway.core.journal import Snapshots, bundle, pack, unbundle, unpack
 from gateway.model import Asset, Finding, Ms, Point, Samples
 from gateway.ports import StateStore
@@ -20,6 +21,8 @@ Entry = tuple[str, Ms, bytes]
 Readings = Sequence[tuple[str, Samples]]
 """(gateway, its samples); the core's own have no gateway ("")."""
 
+LATE_MS: Ms = 15_000
+"""While an edge's outage is worked up, what is older than this was found late."""
 LONGEST_PROOF_MS = 24 * 3_600_000
 
 
@@ -69,9 +72,9 @@ class Brain:
             self._blob = None
             self.engine.add_points([self._infos[s] for s in fresh])
 
-    def knows(self, series: int) -> bool:
-        """Whether rules look at it."""
-        return series in self._infos
+    def gateway_of(self, series: int) -> str:
+        """The edge that reads it; "" for none."""
+        return self._owner(self._infos[series].id) if series in self._infos else ""
 
     @property
     def waiting(self) -> set[int]:
@@ -86,7 +89,7 @@ class Brain:
         for gateway, samples in _merged(readings, self.fills):
             self.entries.append(("live", now, _named(gateway, samples)))
             found += self._live(gateway, samples)
-        return found
+        return self._tellable(found, now)
 
     def _live(self, gateway: str, samples: Samples) -> list[Finding]:
         self._blob = None
@@ -121,7 +124,7 @@ class Brain:
         if found or starts:
             self._to_start -= starts
             self.entries.append(("tick", now, orjson.dumps(dict(times))))
-        return found
+        return self._tellable(found, now)
 
     def _tick(self, times: Mapping[str, Ms]) -> list[Finding]:
         found: list[Finding] = []
@@ -147,7 +150,7 @@ class Brain:
             since = t
         body = [gateway, since, t, sorted(devices), sorted(clean)]
         self.entries.append(("prove", now, orjson.dumps(body)))
-        return self._prove(gateway, since, t, sorted(devices), frozenset(clean))
+        return self._tellable(self._prove(gateway, since, t, sorted(devices), frozenset(clean)), now)
 
     def _prove(
         self, gateway: str, since: Ms, t: Ms, devices: Sequence[str], clean: frozenset[str]
@@ -161,6 +164,27 @@ class Brain:
                 if series:
                     fill.prove(Proof(start, t, tuple(series)))
         return self.engine.prove(self._but_waiting(gateway, [*whole, *last]), t)
+
+    def _tellable(self, found: list[Finding], now: Ms) -> list[Finding]:
+        """What the live detectors say about an edge whose outage is being worked up.
+
+        No device is silent because its edge was cut off: the back-fill's end says which one really is. States
+        come in time order from inside the outage: what they show is found late.
+        """
+        if not self.fills:
+            return found
+        out = []
+        for f in found:
+            if self._owner(f.point) not in self.fills:
+                out.append(f)
+            elif is_silence(self._rules.by_id[f.rule]):
+                out += [] if f.active else [f]
+            else:
+                out.append(replace(f, late=True) if now - f.t > LATE_MS else f)
+        return out
+
+    def _owner(self, point: str) -> str:
+        return self._device_of.get(point, ("", ""))[0]
 
     def _but_waiting(self, gateway: str, series: Iterable[int]) -> list[int]:
         fill = self.fills.get(gateway)
@@ -181,12 +205,18 @@ class Brain:
             self._blob = self.engine.snapshot()
         self.fills[gateway] = Backfill(self._blob, now, conn, self._values.get(gateway, ()))
 
-    def kept(self, gateway: str, conn: Connection, now: Ms) -> None:
-        """The edge has never lost that connection: nothing of it can be out of order."""
+    def kept(self, gateway: str, conn: Connection, now: Ms) -> list[Finding]:
+        """The edge has never lost that connection: nothing of it can be out of order.
+
+        Gives what was held back meanwhile: devices that are really silent.
+        """
         fill = self.fills.get(gateway)
-        if fill is not None and fill.conn == conn and not fill.started:
-            self.entries.append(("kept", now, gateway.encode()))
-            self._kept(gateway)
+        if fill is None or fill.conn != conn or fill.started:
+            return []
+        self.entries.append(("kept", now, gateway.encode()))
+        self._kept(gateway)
+        silent = (f for f in self.engine.active() if is_silence(self._rules.by_id[f.rule]))
+        return [f for f in silent if self._owner(f.point) == gateway]
 
     def _kept(self, gateway: str) -> None:
         del self.fills[gateway]

@@ -100,6 +100,8 @@ class CoreDesk:
                 "duplicates": core.intake.duplicates,
                 "rejected": dict(core.intake.rejected),
                 "gone": core.intake.gone,
+                "clock_ahead_ms": dict(core.intake.ahead),
+                "detectors": dict(core.brain.engine.counts),
                 "filling": sorted(core.brain.fills),
             },
             "balance": core.balance.sheet(core.intake.parked_points).as_dict(),

@@ -10,6 +10,9 @@ from gateway.model import Ms
 
 SILENT_MS: Ms = 35_000
 """Site time without a message after which an edge counts as silent (3 accounts and a half)."""
+FREEZE_MS: Ms = 15_000
+"""Site time without a message after which an edge's event time stands still: before its devices could be
+taken for silent (three accounts), since it is the edge that says nothing."""
 SILENT_REAL_S = 5.0
 """And at least so many real seconds, for site time that runs fast."""
 AHEAD_MS = 5 * 60_000
@@ -70,8 +73,8 @@ class Edge:
         return self.online and not self.silent(now)
 
     def time(self, now: Ms) -> Ms | None:
-        """The edge's event time: newest event + time since it arrived; None (frozen) while silent."""
-        if not self.newest or not self.present(now):
+        """The edge's event time: newest event + time since it arrived; None: it stands still."""
+        if not self.newest or not self.online or now - self.heard_at > FREEZE_MS:
             return None
         return self.newest + (now - self.arrived)
 

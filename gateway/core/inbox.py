@@ -19,7 +19,7 @@ RETRY_S = 1.0
 
 
 class Inbox:
-    """Queues that the core loop empties: events first, then status, then telemetry."""
+    """Queues that the core loop empties: status first, then events, then telemetry."""
 
     def __init__(self, bus: Bus, clock: Clock, wake: asyncio.Event) -> None:
         self._bus, self._clock, self._wake = bus, clock, wake

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from gateway.codec import Account, BadMessage, Data, EventMessage, PointTable, T
 from gateway.codec.shapes import head
 from gateway.core.ranges import Applied
 from gateway.core.tables import Known, Tables
-from gateway.model import GOOD, Event, MessageKey, Ms, Samples
+from gateway.model import GOOD, Event, Level, MessageKey, Ms, Reason, Samples, quality
 from gateway.ports import Delivery
 
 log = logging.getLogger(__name__)
@@ -54,6 +54,11 @@ class Heard:
 
     gateway: str
     account: Account
+
+
+FUTURE_MS = 5 * 60_000
+"""A stamp that is further ahead of the core's clock is not believed."""
+DOUBTFUL = quality(Level.UNCERTAIN, Reason.CLOCK_STEP)
 
 
 @dataclass(slots=True)
@@ -117,6 +122,8 @@ class Intake:
         self.rejected: Counter[str] = Counter()
         self.duplicates = 0
         self.gone = 0
+        self.ahead: dict[str, int] = {}
+        self._now: Ms = 0
         self.wanted: set[tuple[str, str, str]] = set()
 
     @property
@@ -144,9 +151,9 @@ class Intake:
         self._learned |= new
         return new
 
-    def read(self, deliveries: Sequence[Delivery]) -> Turn:
+    def read(self, deliveries: Sequence[Delivery], now: Ms) -> Turn:
         """Sort deliveries into a turn, after `learn`. What waited for a new table comes first."""
-        turn = Turn()
+        turn, self._now = Turn(), now
         if self._learned:
             waiting, self._parked, self._learned = list(self._parked.values()), {}, False
             for d in waiting:
@@ -199,7 +206,8 @@ class Intake:
             self._table(topic, d)
             return False
         if topic.leaf == "account":
-            self._account(topic, Account.decode(d.payload), turn)
+            account = Account.decode(d.payload)
+            self._account(topic, replace(account, t=min(account.t, self._now)), turn)
             return False
         if topic.leaf == "data":
             return self._data(topic, Data.decode(d.payload), d, turn)
@@ -266,6 +274,27 @@ class Intake:
             self._parked[key] = d
         return None, waits
 
+    def _in_time(self, topic: Topic, samples: Samples) -> Samples:
+        """Readings from the future, moved back by as much as the edge's clock is ahead, and marked.
+
+        Kept as they are they would make their series deaf until that time has come: a newer reading with a
+        right stamp would count as late, a fire alarm too.
+        """
+        top = int(samples.t.max())
+        if top - self._now <= FUTURE_MS:
+            return samples
+        ahead = self.ahead.get(topic.gateway)
+        if ahead is None:
+            log.error(
+                "clock of the edge is ahead gateway=%s by_s=%d; its stamps are moved back, set its clock",
+                topic.gateway, (top - self._now) // 1000,
+            )  # fmt: skip
+        if ahead is None or abs(top - ahead - self._now) > FUTURE_MS:
+            # One shift for as long as it fits: readings of one point must not fall on one instant.
+            self.ahead[topic.gateway] = ahead = top - self._now
+        marked = np.where(samples.q == GOOD, DOUBTFUL, samples.q).astype(np.uint8)
+        return Samples(samples.series, samples.t - ahead, samples.v, marked)
+
     def _data(self, topic: Topic, m: Data, d: Delivery, turn: Turn) -> bool:
         key = m.key(topic.gateway)
         if self._known(key, turn):
@@ -275,7 +304,7 @@ class Intake:
             return waits
         if int(m.i.max()) >= len(known.series):
             raise Refused(key, f"i: index {int(m.i.max())} is outside of table {m.tab}")
-        samples = Samples(known.series[m.i], m.t + m.dt, m.v, m.q)
+        samples = self._in_time(topic, Samples(known.series[m.i], m.t + m.dt, m.v, m.q))
         odd = ~np.isfinite(samples.v) & (samples.q == GOOD)
         if odd.any():
             raise Refused(key, "v: a value that is not a number has quality GOOD")
@@ -297,7 +326,7 @@ class Intake:
         if not 0 <= m.i < len(known.series):
             raise Refused(key, f"i: index {m.i} is outside of table {m.tab}")
         point = known.table.points[m.i]
-        samples = Samples.of([int(known.series[m.i])], [m.t], [m.v], [m.q])
+        samples = self._in_time(topic, Samples.of([int(known.series[m.i])], [m.t], [m.v], [m.q]))
         turn.steps.append(Readings(topic.gateway, samples, late=False))
         turn.keys_live.append(key)
         turn.points[topic.gateway, m.boot] += 1

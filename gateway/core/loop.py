@@ -35,7 +35,7 @@ from gateway.core.view import View
 from gateway.core.words import Words
 from gateway.core.writer import Writer
 from gateway.errors import StewardError, WorkFailed
-from gateway.model import Asset, Command, Event, Finding, MessageKey, Ms, Point
+from gateway.model import Asset, Command, Event, Finding, MessageKey, Ms, Point, Samples
 from gateway.ports import Bus, Clock, Commit, Delivery, SampleStore, StateStore
 
 log = logging.getLogger(__name__)
@@ -119,14 +119,14 @@ class Core:
         await self.writer.insist(
             lambda: self.parts.state.commit(Commit(events=self._registrations())), "state store"
         )
-        ended = await self.writer.insist(self._restore, "state store")
+        ended, newest = await self.writer.insist(self._restore, "state store")
         now = self.clock.now()
-        self.presence.core_was_away(now)
+        self.presence.core_was_away(newest, now)
         await self._commit(self._judge(self._reconciled(ended, now), now), [], [])
         self.view.doubt(self.brain.waiting)
         self.view.expire(now)
 
-    def _restore(self) -> list[Finding]:
+    def _restore(self) -> tuple[list[Finding], Samples]:
         state, now = self.parts.state, self.clock.now()
         for _, body in state.records("balance"):
             self.balance.load(body)
@@ -136,7 +136,7 @@ class Core:
         self.view.take(newest, now)
         open_ = len(self.parts.dispatch.book.alarms)
         log.info("core restored replayed=%d conditions=%d values=%d", replayed, open_, len(self.view))
-        return ended
+        return ended, newest
 
     def _reconciled(self, ended: Sequence[Finding], now: Ms) -> list[Finding]:
         """Make alarms and detectors agree: ends of what has no detector any more, and what was not told."""
@@ -203,10 +203,10 @@ class Core:
             self._cuts = inbox.cuts
             self.presence.cut_off(self.clock.now())
             self.view.doubt(self.brain.waiting)
-        if inbox.events:
-            await self._turn(inbox.take(inbox.events))
-        elif inbox.status:
+        if inbox.status:  # few and small; says whether what follows comes after an outage
             await self._status_message(inbox.status.popleft())
+        elif inbox.events:
+            await self._turn(inbox.take(inbox.events))
         elif self.asks.waiting:
             await self._command(self.asks.take())
         elif inbox.data:
@@ -221,7 +221,7 @@ class Core:
         now = self.clock.now()
         if await self.writer.insist(lambda: self.intake.learn(deliveries), "state store"):
             self._learn_points()
-        turn = await asyncio.to_thread(self.intake.read, deliveries)
+        turn = await asyncio.to_thread(self.intake.read, deliveries, self.clock.now())
         await self.writer.insist(lambda: self._store(turn), "sample store")
         self._hear(turn, now)
         findings = [f for part in turn.parts() for f in self._think(part, now)]
@@ -263,25 +263,25 @@ class Core:
         newest = edge.account is None or account.t >= edge.account.t
         if newest:
             edge.account = account
-        found: list[Finding] = []
+        for device in proven.devices:
+            self.view.prove(gateway, device, account.t)
+        found = self.brain.prove(gateway, proven.devices, proven.clean, proven.span, now)
         fill = self.brain.fills.get(gateway)
         drained = account.backlog == 0 and account.facts.get("connected", 1.0) > 0
         if fill is not None and newest and drained and account.t > fill.since:
             found += self.brain.filled(gateway, now)
-        for device in proven.devices:
-            self.view.prove(gateway, device, account.t)
-        return found + self.brain.prove(gateway, proven.devices, proven.clean, proven.span, now)
+        return found
 
     def _judge(self, findings: Sequence[Finding], now: Ms) -> Outcome:
         return self.parts.dispatch.step(self.words(findings), now)
 
     async def _status_message(self, d: Delivery) -> None:
         now = self.clock.now()
-        event = self.presence.status(d, now)
-        if event is not None:
-            await self._commit(self._judge([], now), [event], [])
-            self.view.doubt(self.brain.waiting)
-            self._tell_presence([event])
+        events, findings = self.presence.status(d, now)
+        if events or findings:
+            await self._commit(self._judge(findings, now), events, [])
+        self.view.doubt(self.brain.waiting)
+        self._tell_presence(events)
 
     # ── people and time ───────────────────────────────────────────────────────────────────────────────
 

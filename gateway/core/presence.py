@@ -9,7 +9,7 @@ from gateway.core.balance import Balance
 from gateway.core.brain import Brain
 from gateway.core.edges import Edge, Edges
 from gateway.core.intake import Intake
-from gateway.model import Event, Ms
+from gateway.model import Event, Finding, Ms, Samples
 from gateway.ports import Delivery
 
 log = logging.getLogger(__name__)
@@ -21,11 +21,20 @@ class Presence:
     def __init__(self, edges: Edges, brain: Brain, balance: Balance, intake: Intake) -> None:
         self._edges, self._brain, self._balance, self._intake = edges, brain, balance, intake
 
-    def core_was_away(self, now: Ms) -> None:
-        """Nobody knows what an edge did meanwhile, until it is seen on the same connection as before."""
+    def core_was_away(self, newest: Samples, now: Ms) -> None:
+        """Nobody knows what an edge did meanwhile, until it is seen on the same connection as before.
+
+        newest: the last readings that the core has; their time is where its edge's event time goes on.
+        """
+        for series, t in zip(newest.series.tolist(), newest.t.tolist(), strict=True):
+            gateway = self._brain.gateway_of(series)
+            if gateway in self._edges:
+                edge = self._edges[gateway]
+                edge.newest, edge.arrived = max(edge.newest, min(t, now)), now
         for edge in self._edges.all.values():
             edge.account = self._balance.newest(edge.id)
             if edge.account is not None:
+                edge.newest, edge.arrived = max(edge.newest, min(edge.account.t, now)), now
                 n = edge.account.facts.get("connections")
                 self._brain.gap(edge.id, now, (edge.account.boot, int(n)) if n is not None else None)
 
@@ -35,30 +44,29 @@ class Presence:
             if edge.boot:
                 self._brain.gap(edge.id, now, (edge.boot, edge.conn))
 
-    def status(self, d: Delivery, now: Ms) -> Event | None:
-        """Take a status message; the fact, when it is news."""
+    def status(self, d: Delivery, now: Ms) -> tuple[list[Event], list[Finding]]:
+        """Take a status message; the fact, when it is news, and findings that it sets free."""
         try:
             topic = Topic.parse(d.topic)
             status = Status.decode(d.payload)
         except BadMessage as e:
             self._intake.rejected["status"] += 1
             log.warning("status refused topic=%s reason=%r", d.topic, str(e))
-            return None
+            return [], []
         if topic.gateway not in self._edges or self._edges[topic.gateway].estate != topic.estate:
             self._intake.rejected["status of an unknown gateway"] += 1
-            return None
+            return [], []
         edge = self._edges[topic.gateway]
         conn, last = (status.boot, status.conn), (edge.boot, edge.conn)
-        if status.online:
-            self._brain.kept(edge.id, conn, now)
+        found = self._brain.kept(edge.id, conn, now) if status.online else []
         news = edge.status(status, now)
         if news is None:
-            return None
+            return [], found
         edge.lost = False
-        if edge.newest:
+        if last[0]:
             self._brain.gap(edge.id, now, last if news else conn)
         kind = "gateway.online" if news else "gateway.offline"
-        return _fact(edge, kind, now, f"{status.boot}:{status.conn}")
+        return [_fact(edge, kind, now, f"{status.boot}:{status.conn}")], found
 
     def silences(self, now: Ms) -> list[Event]:
         """Edges that are connected and say nothing, or speak again."""
