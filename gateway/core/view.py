@@ -236,7 +236,7 @@ class View:
             "contractor": a.contractor,
             "boundary": a.boundary,
             "depends_on": list(a.depends_on),
-            "mode": a.mode,
+            "mode": self.mode_of(a.id),
         }
 
     def _point_dict(self, p: Point) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from gateway.adapters.state import SqlState, open_state
 from gateway.app.dispatch import make_dispatch
 from gateway.app.settings import Settings
 from gateway.app.setup import Setup, load_setup
-from gateway.codec import Account, Ack, PointTable, Status, Topic
+from gateway.codec import Account, Ack, Status, Topic
 from gateway.core.desk import CoreDesk
 from gateway.core.loop import Core, Parts
 from gateway.core.sender import Sender
@@ -118,12 +118,13 @@ class HandEdge:
         self.silent: set[str] = set()
         self.allowed = True
         self.stopped = False
+        self.pack_live = True
         self.conn = self.boots = self.n = 0
         self.link = ""  # "", "on"
         self.sent_ever: dict[str, list[tuple[int, float]]] = {}
         self._account_at = 0
         self._before: Account | None = None
-        self._subscriber = None
+        self._subscriber: Any = None
         self.start(setup)
 
     def start(self, setup: Setup) -> None:
@@ -215,7 +216,7 @@ class HandEdge:
         for k in kept.tolist():
             point = self.points[int(batch.gid[k])]
             self.sent_ever.setdefault(point.id, []).append((int(batch.t[k]), float(batch.v[k])))
-        self._keep(self.packer.pack(batch[kept], {}, live=bool(self.link)))
+        self._keep(self.packer.pack(batch[kept], {}, live=bool(self.link) and self.pack_live))
 
     def account(self) -> None:
         """The cumulative counts, as of now."""
@@ -358,10 +359,10 @@ class Rig:
     def balance(self) -> dict[str, Any]:
         return self.core.balance.sheet(self.core.intake.parked_points).as_dict()
 
-    def value(self, point: str) -> tuple[int, float | None, int] | None:
+    def value(self, point: str) -> tuple[int, float | None, int]:
         """As a screen would show it now."""
         shown = CoreDesk(self.core, lambda *_: True).snapshot(EVERYTHING)["values"]
-        found: tuple[int, float | None, int] | None = shown.get(point)
+        found: tuple[int, float | None, int] = shown[point]
         return found
 
     def stored(self, point: str) -> list[tuple[int, float]]:
@@ -401,18 +402,17 @@ def make_core(
 
 
 @contextlib.asynccontextmanager
-async def rig(folder: Path, setup: Setup | None = None, **kwargs: Any) -> Any:
-    """A rig with one connected edge, running for 40 calm seconds."""
-    made = Rig(folder, setup or load_setup(site_file(folder)), **kwargs)
+async def rig(folder: Path, *, start: bool = True, **kwargs: Any) -> AsyncIterator[Rig]:
+    """A rig; with `start` one edge is connected and 40 calm seconds have passed."""
+    made = Rig(folder, load_setup(site_file(folder)), **kwargs)
     await made.start()
     try:
+        if not start:
+            yield made
+            return
         made.edges.append(HandEdge(made.setup, made.broker, made.clock))
         made.edges[0].connect()
         await made.run(40)
         yield made
     finally:
         await made.crash()
-
-
-def table_of(edge: HandEdge) -> PointTable:
-    return edge.packer.tables[0]
