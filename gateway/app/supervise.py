@@ -14,6 +14,7 @@ from urllib.parse import quote
 import orjson
 
 from gateway.adapters.broker import EmbeddedBroker
+from gateway.adapters.broker_files import choose_port
 from gateway.adapters.children import Child, Supervisor
 from gateway.adapters.mqtt_side import MqttAddress
 from gateway.app.context import CLOCK, MQTT, NATS, ClockOrigin, Places
@@ -90,7 +91,8 @@ class Station:
         o = self.options
         arguments: list[str] = []
         if o.port is not None:
-            arguments += ["--port", str(o.port)]
+            # A free port is chosen once, so that a core that comes back is found where it was.
+            arguments += ["--port", str(o.port or choose_port("127.0.0.1"))]
         if o.host:
             arguments += ["--host", o.host]
         if o.store:

@@ -43,6 +43,8 @@ class Brain:
         self._assets, self._device_of, self._rules = assets, device_of, rules
         self._snapshots = snapshots
         self.engine = Engine(rules, [])
+        self.whole = True
+        """Whether the last `restore` found everything that the detectors had been fed."""
         self.fills: dict[str, Backfill] = {}
         self._infos: dict[int, PointInfo] = {}
         self._of: dict[str, list[int]] = {}
@@ -293,6 +295,8 @@ class Brain:
             position = at
             break
         entries = state.journal(position)
+        first = entries[0][0] if entries else newest + 1
+        self.whole = first <= position + 1
         for _, kind, t, blob in entries:
             self._replay(kind, t, blob)
         return len(entries), ended

@@ -28,6 +28,7 @@ from gateway.core.journal import Snapshots
 from gateway.core.presence import Presence
 from gateway.core.ranges import Applied
 from gateway.core.receipts import Receipts
+from gateway.core.reconcile import Reconciler
 from gateway.core.selfcheck import SelfCheck
 from gateway.core.sender import Sender
 from gateway.core.tables import Tables
@@ -84,11 +85,12 @@ class Core:
         self.tables = Tables(parts.state, parts.assets)
         self.applied = Applied(parts.state.applied())
         self.intake = Intake(estates, self.tables, self.applied)
-        self.view = View(site, parts.assets, parts.device_of)
+        self.view = View(site, parts.assets, parts.device_of, parts.dispatch.book.mode)
         self.balance = Balance()
         snapshots = Snapshots(parts.data_dir / "snapshots")
         self.brain = Brain(parts.rules, parts.assets, parts.device_of, snapshots)
         self.presence = Presence(self.edges, self.brain, self.balance, self.intake)
+        self.reconciler = Reconciler(parts.dispatch.book, self.brain, estates)
         self.selfcheck = SelfCheck(parts.state, site, self.edges, parts.data_dir)
         self.words = Words(parts.rules, self.view.point, site.timezone)
         self.writer = Writer(parts.clock, self._while_stuck)
@@ -122,7 +124,7 @@ class Core:
         ended, newest = await self.writer.insist(self._restore, "state store")
         now = self.clock.now()
         self.presence.core_was_away(newest, now)
-        await self._commit(self._judge(self._reconciled(ended, now), now), [], [])
+        await self._commit(self._judge(self.reconciler.restored(ended, now), now), [], [])
         self.view.doubt(self.brain.waiting)
         self.view.expire(now)
 
@@ -137,22 +139,6 @@ class Core:
         open_ = len(self.parts.dispatch.book.alarms)
         log.info("core restored replayed=%d conditions=%d values=%d", replayed, open_, len(self.view))
         return ended, newest
-
-    def _reconciled(self, ended: Sequence[Finding], now: Ms) -> list[Finding]:
-        """Make alarms and detectors agree: ends of what has no detector any more, and what was not told."""
-        book = self.parts.dispatch.book
-        live, all_ = self.brain.active()
-        out, over = list(ended), {f.condition for f in ended}
-        for a in book.alarms.values():
-            if a.active and not a.drill and a.condition not in all_ and a.condition not in over:
-                facts = {"ended_by": "restart"}
-                out.append(
-                    Finding(
-                        a.rule, a.point, a.asset, a.estate, a.memory.onset, now, active=False, facts=facts
-                    )
-                )
-        known = {a.condition for a in book.alarms.values() if a.active}
-        return out + [f for c, f in live.items() if c not in known]
 
     def _registrations(self) -> list[Event]:
         """One fact per asset, from which on its time counts; known ones are left out by the store."""
@@ -231,6 +217,7 @@ class Core:
         await self.parts.bus.ack(turn.done)
         await self.receipts.send(turn.lanes, now)
         await self.receipts.ask(self.intake.wanted)
+        await self.receipts.refresh(self.reconciler.to_ask(k.gateway for k in turn.keys))
         self.view.doubt(self.brain.waiting)
         for late in (False, True):
             self._tell_values(self.view.take(turn.samples(late=late), now), now)
@@ -307,6 +294,7 @@ class Core:
                 lambda: self.parts.samples.append(own, [], historical=False), "sample store"
             )
         findings = self.brain.live([("", own)], now) + self.brain.tick({**times, "": now}, now)
+        findings += self.reconciler.due(now)
         await self._commit(self._judge(findings, now), silences, [])
         self._tell_presence(silences)
         await self.receipts.ask(self.intake.wanted)

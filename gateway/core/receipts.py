@@ -51,6 +51,12 @@ class Receipts:
             estate, gateway, tab = want
             await self._publish(estate, gateway, "cmd", orjson.dumps({"cmd": "table", "tab": tab}))
 
+    async def refresh(self, gateways: Iterable[str]) -> None:
+        """Ask edges to send every value again, changed or not."""
+        for gateway in sorted(gateways):
+            estate = self._edges[gateway].estate
+            await self._publish(estate, gateway, "cmd", orjson.dumps({"cmd": "resend"}))
+
     async def _publish(self, estate: str, gateway: str, leaf: str, payload: bytes) -> bool:
         try:
             await self._bus.publish(str(Topic(estate, gateway, leaf)), payload)

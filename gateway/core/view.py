@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -47,12 +47,16 @@ class _Columns:
 
 
 class View:
-    """Latest values with their proof of life, and the site's static truth."""
+    """Latest values with their proof of life, and the site's static truth. `mode_of`: an asset's mode now."""
 
     def __init__(
-        self, site: Site, assets: Mapping[str, Asset], device_of: Mapping[str, tuple[str, str]]
+        self,
+        site: Site,
+        assets: Mapping[str, Asset],
+        device_of: Mapping[str, tuple[str, str]],
+        mode_of: Callable[[str], str],
     ) -> None:
-        self.site = site
+        self.site, self.mode_of = site, mode_of
         self.assets = dict(assets)
         self.lost: Collection[str] = ()
         """Gateways that are silent; set by the core."""

@@ -47,7 +47,7 @@ TAGS: dict[str, str] = {
     "septic": "sep.ch4 sep.h2s sep.pressure sep.level sep.relief",
     "meter": "em.kwh em.p wm.m3 wm.flow wm.batt",
     "call": "call.active call.selftest call.line call.batt",
-    "gateway": "gw.any",
+    "gateway": "gw.online gw.outbox gw.disk_free",
 }
 
 
