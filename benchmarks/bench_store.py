@@ -6,11 +6,11 @@ the reads that pages make, p50 of 20. The bare column is the plain insert alone:
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -74,32 +74,37 @@ def reads(store: SampleStore, rows: int) -> dict[str, float]:
     return {name: statistics.median(timed(job) for _ in range(20)) * 1000 for name, job in jobs.items()}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=500_000)
-    rows = parser.parse_args().rows
-    print(f"{rows} points, {SERIES} series; thousand points a second")
-    print(f"{'batch':>7} {'bare':>8} {'duckdb':>8} {'memory':>8}")
+ROWS = 500_000
+
+
+def run(rows: int = ROWS) -> dict[str, Any]:
+    """Thousand points a second by batch size beside bare inserts, reads in ms, bytes a point."""
+    out: dict[str, Any] = {"points": rows, "series": SERIES}
     with tempfile.TemporaryDirectory() as folder:
         for size in (1_000, 10_000, 50_000):
             parts = batches(rows, size)
-            seconds = [timed(lambda p=parts, s=size: bare(Path(folder) / f"bare-{s}.duckdb", p))]  # type: ignore[misc] # bound early
+            seconds = {"bare": timed(lambda p=parts, s=size: bare(Path(folder) / f"bare-{s}.duckdb", p))}  # type: ignore[misc] # bound early
             store = DuckStore(Path(folder) / str(size))
-            for target in (store, MemoryStore()):
-                seconds.append(timed(lambda p=parts, s=target: append_all(s, p)))  # type: ignore[misc] # bound early
+            for name, target in (("duckdb", store), ("memory", MemoryStore())):
+                seconds[name] = timed(lambda p=parts, s=target: append_all(s, p))  # type: ignore[misc] # bound early
                 assert target.count() == rows
-            print(f"{size:>7} " + " ".join(f"{rows / s / 1000:8.0f}" for s in seconds))
+            out |= {f"kpoints_s.{size}.{name}": rows / s / 1000 for name, s in seconds.items()}
             if size == 10_000:
-                hot = reads(store, rows)
-                sealing = timed(lambda s=store: [s.seal(day) for day in s.days()])  # type: ignore[misc] # bound early
-                cold = reads(store, rows)
-                files = sum(p.stat().st_size for p in (Path(folder) / str(size) / "cold").iterdir())
+                out |= _reads_and_seal(store, rows, Path(folder) / str(size) / "cold")
             store.close()
-    print("\nreads, ms p50: hot table, after sealing")
-    for name in hot:
-        print(f"  {name:<26} {hot[name]:8.1f} {cold[name]:8.1f}")
-    print(f"sealing {sealing:.2f} s, {files / rows:.2f} bytes a point in Parquet")
+    return out
+
+
+def _reads_and_seal(store: DuckStore, rows: int, cold: Path) -> dict[str, float]:
+    hot = reads(store, rows)
+    sealing = timed(lambda: [store.seal(day) for day in store.days()])
+    sealed = reads(store, rows)
+    size = sum(p.stat().st_size for p in cold.iterdir())
+    out = {f"hot_ms.{name}": ms for name, ms in hot.items()}
+    out |= {f"sealed_ms.{name}": ms for name, ms in sealed.items()}
+    return {**out, "sealing_s": sealing, "bytes_a_point": size / rows}
 
 
 if __name__ == "__main__":
-    main()
+    for key, value in run().items():
+        print(f"{key:<32} {value:,.4g}")
