@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.pages_support import PHONE, Enter, Visit, browser, demo, enter, until
+from tests.e2e.pages_support import PHONE, Enter, Visit, Wire, browser, demo, enter, until, wire
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-__all__ = ["browser", "demo", "enter"]
+__all__ = ["browser", "demo", "enter", "wire"]
 
 
 def test_a_stranger_is_sent_to_the_log_in_and_on_to_the_page(enter: Enter) -> None:
@@ -115,6 +115,7 @@ def test_the_technician_accepts_arrives_and_completes_on_a_phone(enter: Enter) -
     page = visit.page
     page.locator(f'.job[data-order="{order}"] .job-open').tap()
     next_step = page.locator(".sheet .next button")
+    expect(next_step).to_have_text("接单")
     assert (next_step.bounding_box() or {"height": 0})["height"] >= 44
     next_step.tap()
     expect(next_step).to_have_text("我已到达")
@@ -135,12 +136,13 @@ def test_the_technician_accepts_arrives_and_completes_on_a_phone(enter: Enter) -
     assert visit.errors == []
 
 
-def test_acts_without_a_signal_wait_visibly_and_arrive_once_in_their_order(enter: Enter) -> None:
+def test_acts_without_a_signal_wait_visibly_and_arrive_once_in_their_order(enter: Enter, wire: Wire) -> None:
     order = new_job(enter, "sump-1")
-    visit = enter("technician", size=PHONE)
+    visit = enter("technician", size=PHONE, url=wire.url)
     page = visit.page
     page.locator(f'.job[data-order="{order}"]').wait_for()
-    visit.context.set_offline(True)
+    page.locator("body[data-kept]").wait_for()
+    wire.cut()
     page.locator(f'.job[data-order="{order}"] .job-open').click()
     step = page.locator(".sheet .next button")
     step.click()
@@ -152,7 +154,7 @@ def test_acts_without_a_signal_wait_visibly_and_arrive_once_in_their_order(enter
     # The page is closed and opened again in the basement; the worker has kept it.
     page.reload()
     expect(page.locator("#queue")).to_have_text("2 项待上传", timeout=10_000)
-    visit.context.set_offline(False)
+    wire.mend()
     expect(page.locator("#queue")).to_have_text("", timeout=20_000)
     until("arrival", lambda: state_of(visit, order) == "ON_SITE")
     kinds = [e["kind"] for e in visit.get(f"/api/v1/orders/{order}")["events"]]

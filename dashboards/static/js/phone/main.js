@@ -86,4 +86,15 @@ document.querySelector('form[action="/logout"]')?.addEventListener("submit", () 
 watchCut(live);
 try { live.restore(JSON.parse(localStorage.getItem(KEPT))); } catch { /* nothing kept, or of another version */ }
 live.start();
-navigator.serviceWorker?.register("/t/sw.js", { scope: "/t" }).catch(() => undefined);
+keepShell();
+
+/** Without a secure context there is no worker: the page then works as long as it stays open. */
+async function keepShell() {
+  if (!navigator.serviceWorker) return;
+  try {
+    navigator.serviceWorker.addEventListener("message", (e) => { if (e.data.kept) document.body.dataset.kept = e.data.kept; });
+    await navigator.serviceWorker.register("/t/sw.js", { scope: "/t" });
+    const worker = (await navigator.serviceWorker.ready).active;
+    worker.postMessage({ keep: performance.getEntriesByType("resource").map((r) => r.name) });
+  } catch (e) { console.warn("the page is not kept for use without a signal:", e.message); }
+}
