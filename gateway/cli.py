@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 the work failed, 2 bad input.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -35,11 +36,10 @@ SpeedOpt = Annotated[float, typer.Option(min=0.1, max=600, help="site seconds pe
 DATA = Path("data")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the console script: errors become one line each and an exit code."""
-    if len(sys.argv) == 1:
-        sys.argv.append("--help")
-    sys.exit(guarded(lambda: app(prog_name="steward", standalone_mode=False)))
+    given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    sys.exit(guarded(lambda: app(given, prog_name="steward", standalone_mode=False)))
 
 
 # ── running ───────────────────────────────────────────────────────────────────────────────────────────
@@ -144,13 +144,14 @@ def edge(
         from gateway.app.enrol import enrol
 
         sys.exit(run_until_signalled(enrol(data, id, estate, address)))
-    from gateway.app.edge_role import run_edge
+    from gateway.app.edge_role import choose, run_edge
     from gateway.app.logs import setup_logging
     from gateway.app.setup import load_setup
 
     setup = load_setup(Path(site))
-    setup_logging(data / "logs", f"edge-{gateway or 'one'}")
-    sys.exit(run_until_signalled(run_edge(setup, data.absolute(), gateway)))
+    mine = choose(setup, gateway).id
+    setup_logging(data / "logs", f"edge-{mine}")
+    sys.exit(run_until_signalled(run_edge(setup, data.absolute(), mine)))
 
 
 # ── bringing devices on site ──────────────────────────────────────────────────────────────────────────
@@ -283,7 +284,7 @@ def user(
 ) -> None:
     """People who may log in. A new password is made at random and printed once.
 
-    Works while Steward runs: `password` and `drop` end the person's sessions at once.
+    Works while Steward runs: `password` and `drop` end the person's sessions within five seconds.
     """
     from gateway.app.users import Wish, user_command
 

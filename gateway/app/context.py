@@ -21,6 +21,11 @@ def broker_url(of_site: str) -> str:
     return os.environ.get(MQTT) or of_site or "mqtt://127.0.0.1:1883"
 
 
+def supervised() -> bool:
+    """Whether `steward run` or `demo` started this process: they hand their clock down."""
+    return CLOCK in os.environ
+
+
 @dataclass(frozen=True)
 class ClockOrigin:
     """Site time was `start` (ms UTC) at the machine's monotonic instant `at` and runs at `speed`."""

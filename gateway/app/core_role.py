@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from gateway.adapters.notify import notifier
 from gateway.adapters.state import SqlState, open_state
 from gateway.app.backups import answer_backups
 from gateway.app.breakit import BreakIt
-from gateway.app.context import DEMO, NATS, ClockOrigin, Places, broker_url
+from gateway.app.context import DEMO, NATS, ClockOrigin, Places, broker_url, supervised
 from gateway.app.dispatch import make_dispatch
 from gateway.app.heartbeat import heartbeat
 from gateway.app.housekeeping import keep_house
@@ -45,6 +46,7 @@ from gateway.ports import Bus, Clock, SampleStore
 
 log = logging.getLogger(__name__)
 
+LOCAL = ("127.0.0.1", "::1", "localhost")
 QUICK = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1)
 
 
@@ -132,19 +134,21 @@ async def _serve(
     gateways = {
         a: {g for p, (g, _) in setup.device_of.items() if p.startswith(f"{a}/")} for a in setup.assets
     }
+    host = options.host or setup.site.file.web.host
     web = WebOptions(
         figures=Regulator(setup.assets, lambda a: gateways[a], core.view.allows),
         breakit=BreakIt(demo["control"], options.data) if demo.get("control") else None,
-        hosts=("*",) if options.host not in ("", "127.0.0.1") else WebOptions.hosts,
+        hosts=WebOptions.hosts if host in LOCAL else ("*",),
     )
     app = create_app(desk, state, clock, web)
-    host = options.host or setup.site.file.web.host
     port = setup.site.file.web.port if options.port is None else options.port
 
     def listening(host: str, port: int) -> None:
         shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - only shown
         places.run.mkdir(parents=True, exist_ok=True)
         places.web.write_bytes(orjson.dumps({"url": f"http://{shown}:{port}"}))
+        if not supervised():
+            tell(f"Steward {setup.site.file.site.id}: http://{shown}:{port}/")
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -155,6 +159,7 @@ async def _serve(
             group.create_task(answer_backups(options.data, state, samples, clock), name="backups")
             group.create_task(heartbeat(setup.site.file.watchdog, core, clock), name="heartbeat")
     finally:
+        await asyncio.to_thread(places.web.unlink, missing_ok=True)
         await bus.close()
 
 
@@ -164,8 +169,16 @@ def _people(setup: Setup, places: Places, state: SqlState, demo: dict[str, objec
     passwords = Passwords(QUICK if given else None)
     seed_people(state, setup.site.file.people, given if isinstance(given, dict) else {}, passwords)
     first = ensure_admin(state, passwords)
-    if first is not None:
+    if first is not None and not supervised():
+        tell(f"first start: user admin, password {first} (shown once)")
+    elif first is not None:
         places.run.mkdir(parents=True, exist_ok=True)
         places.admin.touch(mode=0o600)
         places.admin.write_text(first, encoding="utf-8")
-        log.warning("first start: user admin was made; its password was shown once by the start command")
+        log.info("first start: user admin was made; its password is shown once by the start command")
+
+
+def tell(line: str) -> None:
+    """To whoever started a core by itself; a supervisor tells people on its own terminal."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
