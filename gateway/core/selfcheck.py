@@ -26,7 +26,7 @@ def gateway_assets(site: Site) -> dict[str, Asset]:
 class SelfCheck:
     """Makes the core's own samples: per edge `gw.online`, `gw.outbox`, `gw.disk_free`.
 
-    After a start an edge that has not been heard is given time to connect before it counts as lost.
+    After a start an edge of which no status is known is given time to connect before it counts as lost.
     `gw.disk_free` is the smaller share of the edge's disk and the core's.
     """
 
@@ -62,7 +62,7 @@ class SelfCheck:
     def _value(self, edge: Edge, tag: str, own_disk: float, now: Ms) -> float | None:
         if tag == "gw.online":
             online = edge.present(now)
-            early = not edge.heard_at and now - (self._began or now) <= self._edges.patience
+            early = not edge.boot and now - (self._began or now) <= self._edges.patience
             return None if early and not online else float(online)
         account = edge.account
         if tag == "gw.outbox":

@@ -179,7 +179,10 @@ class HandEdge:
         return self.broker.publish(topic, payload, retain=retain)
 
     def _heard(self, topic: str, payload: bytes) -> None:
-        if not topic.endswith("/ack"):
+        if topic.endswith("/cmd"):
+            if b'"resend"' in payload:
+                self.resend()
+                self.filter.forget()
             return
         ack = Ack.decode(payload)
         self.outbox = [
