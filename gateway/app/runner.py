@@ -1,6 +1,7 @@
 """How commands run and end: signals, exit codes, and one line on standard error for what went wrong.
 
-Exit codes: 0 done, or stopped by a signal; 1 the work failed; 2 bad input.
+Exit codes: 0 done, or a long work that was stopped by a signal; 1 the work failed; 2 bad input; 130 a short
+work that was interrupted.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ def guarded(run: Callable[[], Any]) -> int:
         return complain([str(e)], 1)
     except _USAGE as e:
         return complain([_usage(e)], 2)
-    except typer.Abort:
-        return 0
+    except (typer.Abort, KeyboardInterrupt):
+        return 130
     except BrokenPipeError:
         # Whoever read us has enough, e.g. `| head`. The interpreter must not try to flush again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
