@@ -1,64 +1,113 @@
-"""Pictures of the running demo for the READMEs: wall, phone, figures, public board, asset, log-in.
+"""Pictures of the pages for the documents, from a demonstration that is running.
 
-    steward demo --data DIR          (in another terminal)
-    python scripts/screenshots.py DIR [FOLDER]
-
-Needs Playwright and a Chromium. Waits until the story has raised its first alarms.
+`steward demo --data DIR` in one terminal, then `python scripts/screenshots.py DIR`: writes docs/images/*.png.
+It needs a Chromium. On its way it works on one order as the technician would, so that the figures show one.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import Browser, sync_playwright
+import orjson
+from playwright.sync_api import Browser, Page, sync_playwright
 
-ARGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
-SHOTS = (
-    # name, user, path, width, height
-    ("wall", "operator", "/wall", 1920, 1080),
-    ("phone", "technician", "/t", 390, 844),
-    ("stats", "regulator", "/stats", 1366, 900),
-    ("public", "", "/p/happiness-lane", 1100, 900),
-    ("asset", "operator", "/asset/ws-1", 1366, 900),
-    ("login", "", "/login", 1200, 760),
-)
+OUT = Path(__file__).resolve().parent.parent / "docs" / "images"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+]
+SETTLE_MS = 2500
 
 
-def main(data: Path, folder: Path) -> None:
-    url = json.loads((data / "run" / "web.json").read_text())["url"]
-    passwords = json.loads((data / "demo-passwords.json").read_text())
-    folder.mkdir(parents=True, exist_ok=True)
+@dataclass(frozen=True)
+class Camera:
+    """Opens pages of the demonstration as its people."""
+
+    browser: Browser
+    url: str
+    passwords: dict[str, str]
+
+    def open(self, user: str, path: str, width: int, height: int, scale: float = 1, **more: Any) -> Page:
+        """A page as the person sees it, after its data has come."""
+        context = self.browser.new_context(
+            viewport={"width": width, "height": height}, device_scale_factor=scale, locale="zh-CN", **more
+        )
+        page = context.new_page()
+        if user:
+            page.goto(f"{self.url}/login")
+            page.fill("#user", user)
+            page.fill("#password", self.passwords[user])
+            page.click("form .primary")
+            page.wait_for_url(lambda url: "/login" not in url)
+        page.goto(f"{self.url}{path}")
+        page.wait_for_timeout(SETTLE_MS)
+        return page
+
+    def keep(self, page: Page, name: str, *, whole: bool = False) -> None:
+        """Write the picture and leave the page."""
+        page.screenshot(path=OUT / f"{name}.png", full_page=whole)
+        print(f"docs/images/{name}.png")
+        page.context.close()
+
+
+def wall(camera: Camera) -> None:
+    """The wall with its most urgent alarm chosen, the sound on."""
+    page = camera.open("operator", "/wall", 1920, 1080)
+    page.locator("#sound").click()
+    low = page.locator("#alarms tbody tr", has_text="出水压力低").first
+    low.wait_for(timeout=120_000)
+    low.click()
+    page.wait_for_timeout(SETTLE_MS)
+    camera.keep(page, "wall")
+
+
+def phone(camera: Camera) -> None:
+    """A job on the phone; then it is accepted, reached and done."""
+    page = camera.open("technician", "/t", 390, 844, 2, has_touch=True, is_mobile=True)
+    page.locator(".job-open").first.wait_for(timeout=120_000)
+    page.screenshot(path=OUT / "phone-list.png")
+    page.locator(".job-open").first.tap()
+    step = page.locator(".sheet .next button")
+    step.tap()
+    page.wait_for_timeout(SETTLE_MS)
+    page.evaluate("scrollTo(0, 0)")
+    page.screenshot(path=OUT / "phone.png")
+    print("docs/images/phone-list.png\ndocs/images/phone.png")
+    step.tap()
+    page.wait_for_timeout(SETTLE_MS)
+    step.tap()
+    page.locator("dialog textarea").fill("现场检查并恢复")
+    page.locator("dialog .primary").tap()
+    page.wait_for_timeout(SETTLE_MS)
+    page.context.close()
+
+
+def main(folder: Path) -> None:
+    """All pictures."""
+    url = orjson.loads((folder / "run" / "web.json").read_bytes())["url"]
+    passwords = orjson.loads((folder / "demo-passwords.json").read_bytes())
+    OUT.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as p:
-        program = shutil.which("chromium") or shutil.which("google-chrome")
-        browser = p.chromium.launch(executable_path=program, args=list(ARGS))
-        for name, user, path, width, height in SHOTS:
-            take(browser, url, path, (user, passwords.get(user, "")), (width, height), folder / f"{name}.png")
+        browser = p.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        camera = Camera(browser, url, passwords)
+        wall(camera)
+        phone(camera)
+        camera.keep(camera.open("", "/login", 1366, 768), "login")
+        camera.keep(camera.open("operator", "/site/happiness-lane", 1440, 900), "site", whole=True)
+        camera.keep(camera.open("operator", "/asset/ws-1", 1440, 960), "asset")
+        camera.keep(camera.open("regulator", "/stats", 1440, 1000), "stats")
+        camera.keep(camera.open("", "/p/happiness-lane", 1100, 1000), "public")
         browser.close()
 
 
-def take(
-    browser: Browser, url: str, path: str, login: tuple[str, str], size: tuple[int, int], to: Path
-) -> None:
-    context = browser.new_context(viewport={"width": size[0], "height": size[1]}, locale="zh-CN")
-    page = context.new_page()
-    if login[0]:
-        page.goto(f"{url}/login")
-        page.fill("input[name=user]", login[0])
-        page.fill("input[name=password]", login[1])
-        page.press("input[name=password]", "Enter")
-        page.wait_for_load_state()
-    page.goto(url + path)
-    page.wait_for_timeout(4000)  # values arrive by the stream, charts are drawn
-    page.screenshot(path=str(to))
-    context.close()
-    print(f"{to}  {to.stat().st_size // 1024} kB")
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2] if len(sys.argv) > 2 else "docs/images"))
+    if len(sys.argv) != 2:
+        sys.exit("python scripts/screenshots.py DATA_DIRECTORY_OF_A_RUNNING_DEMO")
+    main(Path(sys.argv[1]))

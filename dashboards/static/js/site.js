@@ -16,7 +16,7 @@ function row(asset) {
   const s = stateOf(live, asset);
   const sign = s.worst ? shape(s.worst.priority, s.worst.state, 22) : el("span", { class: `dot ${s.silent ? "stale" : ""}` });
   const words = s.worst ? [t(`priority.${s.worst.priority}`), stateText(s.worst.state), pick(s.worst.name)].join(" · ")
-    : s.silent ? t("tile.stale") : s.mode === "commissioning" ? t("status.commissioning") : `${t("status.normal")} · ${pick(asset.place)}`;
+    : s.silent ? t("tile.stale") : s.mode === "commissioning" ? t("status.commissioning") : [t("status.normal"), pick(asset.place)].filter(Boolean).join(" · ");
   const values = el("span", { class: "values live" }, keyPoints(live, asset).slice(0, 2).map((p) => {
     const out = el("b"); cells.set(p.id, [p, out]);
     return el("span", {}, el("small", {}, pointName(p)), out);

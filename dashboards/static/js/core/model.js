@@ -27,7 +27,8 @@ export function stateOf(live, asset) {
     if (levelOf(v[2]) >= STALE) stale += 1;
   }
   const worst = alarms.find((a) => !quiet(a)) ?? null;
-  const silent = known > 0 && stale === known;
+  // Half of the values or more: what is left does not tell how the asset is.
+  const silent = known > 0 && stale * 2 >= known;
   return { worst, alarms, quiet: alarms.length > 0 && !worst, silent, stale, known, mode: asset.mode };
 }
 

@@ -13,7 +13,6 @@ const wide = (text) => [...text].reduce((sum, c) => sum + (c > "\u2e7f" ? 12.5 :
 export class Trend {
   constructor(live, box, range = "1h") {
     Object.assign(this, { live, box, range, point: null, limit: null, marks: [], turn: 0 });
-    this.pending = false;
     new ResizeObserver(() => this.resize()).observe(box);
     addEventListener("themechange", () => this.point && this.build());
     live.on("values", (v) => this.append(v)).on("tick", () => this.step());
@@ -83,7 +82,8 @@ export class Trend {
     const long = RANGES[this.range] > 43200e3;
     const label = (s) => (long ? (RANGES[this.range] > 86400e3 ? day(s * 1000) : minute(s * 1000)) : minute(s * 1000));
     const axis = { stroke: c("muted"), font, grid: { stroke: c("grid"), width: 1 }, ticks: { stroke: c("grid"), width: 1, size: 4 } };
-    const path = this.stepped ? uPlot.paths.stepped({ align: 1 }) : uPlot.paths.linear();
+    // A value holds until the next report: what was not sent had not changed.
+    const path = this.banded ? uPlot.paths.linear() : uPlot.paths.stepped({ align: 1 });
     this.plot = new uPlot({
       ...this.measure(), legend: { show: false }, cursor: { y: false, points: { size: 7 } },
       scales: { x: { time: true, range: () => this.window() }, y: { range: (u, low, high) => this.span(low, high) } },
@@ -172,14 +172,23 @@ export class Trend {
     const y = v[1] !== null && levelOf(v[2]) < 3 ? v[1] : null;
     this.x.push(at);
     for (const column of new Set([this.y, this.low, this.high])) column.push(y);
-    this.pending = true;
+    this.trim();
+  }
+
+  /** A wall stays open for weeks: what has left the window is forgotten. */
+  trim() {
+    const from = this.live.now() / 1000 - (RANGES[this.range] / 1000) * 1.05;
+    let old = 0;
+    while (old + 1 < this.x.length && this.x[old + 1] < from) old += 1;
+    if (old < 500) return;
+    for (const column of new Set([this.x, this.y, this.low, this.high])) column.splice(0, old);
   }
 
   /** Once a second at most on short ranges, once in ten on long ones. */
   step() {
     this.count = (this.count ?? 0) + 1;
     const due = RANGES[this.range] <= 3600e3 || this.count % 10 === 0;
-    if (this.plot && due) { this.plot.setData(this.data()); this.pending = false; }
+    if (this.plot && due) this.plot.setData(this.data());
   }
 }
 

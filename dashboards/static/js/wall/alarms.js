@@ -2,7 +2,7 @@
 import { boot, can, pick, t } from "../core/boot.js";
 import { el, fill, say, shape, stateText } from "../core/dom.js";
 import { clock, number, reading, unit } from "../core/format.js";
-import { byUrgency, quiet, unacked } from "../core/model.js";
+import { byUrgency, levelOf, quiet, STALE, unacked } from "../core/model.js";
 
 const MOST = 300;
 
@@ -13,7 +13,7 @@ export class AlarmList {
     this.columns = ["priority", "state", "age", "what", "value", "count", "order", "act"];
     fill(table, el("thead", {}, el("tr", {}, this.columns.map((c) => el("th", { scope: "col", class: `col-${c}` }, c === "act" ? el("span", { class: "hidden" }, t("list.act")) : t(`list.${c}`))))), this.body);
     this.filterButtons = [1, 2, 3, 4].map((p) => el("button", {
-      type: "button", "aria-pressed": "false", title: t(`priority.${p}`), "aria-label": t("wall.only", { name: t(`priority.${p}`) }), onclick: () => this.filter(p),
+      type: "button", "aria-pressed": "false", title: t(`priority.${p}`), "aria-label": `${p} ${t("wall.only", { name: t(`priority.${p}`) })}`, onclick: () => this.filter(p),
     }, shape(p, "ACKED", 16)));
     fill(filters, this.filterButtons);
     search.addEventListener("input", () => { this.words = search.value.trim().toLowerCase(); this.show(); });
@@ -101,8 +101,9 @@ export class AlarmList {
     const v = this.live.values[a.point];
     if (!point) { say(cell, ""); return; }
     const shown = reading(point, v ? v[1] : a.value);
+    cell.classList.toggle("stale", Boolean(v) && levelOf(v[2]) >= STALE);
     const analog = point.kind === "analog" && a.limit !== null && a.limit !== undefined;
-    const sign = a.level.startsWith("L") ? "<" : a.level.startsWith("H") ? ">" : "/";
+    const sign = !a.active ? "/" : a.level.startsWith("L") ? "<" : a.level.startsWith("H") ? ">" : "/";
     fill(cell, shown, analog ? el("span", { class: "limit" }, ` ${sign} ${number(a.limit, point.decimals)}${point.unit ? `\u2009${unit(point.unit)}` : ""}`) : null);
   }
 

@@ -26,7 +26,6 @@ export function header(live, list) {
       say(n, String(mine.length));
       box.classList.toggle("zero", mine.length === 0);
       box.querySelector(".shape").setAttribute("class", `shape p${p} s-${mine.some(unacked) ? "unack" : "acked"}`);
-      box.setAttribute("aria-label", `${t(`priority.${p}`)}: ${mine.length}`);
     }
   };
   const tick = () => {

@@ -23,7 +23,7 @@ export class Orders {
     all.sort((a, b) => a.o.priority - b.o.priority || (a.next?.due ?? Infinity) - (b.next?.due ?? Infinity));
     this.rows = all.map(({ o, next }) => ({ o, next, left: el("span", { class: "left" }) }));
     fill(this.list, this.rows.map(({ o, next, left }) => el("li", { class: `p${o.priority}` },
-      shape(o.priority, ["DONE", "VERIFIED"].includes(o.state) ? "RTNUN" : "ACKED", 18),
+      shape(o.priority, ["DONE", "VERIFIED"].includes(o.state) ? "DONE" : "ACKED", 18),
       el("span", { class: "title" }, can("view.orders") ? el("a", { href: `/t#${o.id}` }, pick(o.title)) : pick(o.title), o.drill ? ` [${t("alarm.drill")}]` : ""),
       left,
       el("span", { class: "who" }, `${t(`order.state.${o.state}`)} · ${o.assignee ? this.person(o.assignee) : pick(o.party_name)}`),

@@ -106,6 +106,10 @@ export class Painter {
       this.chip(t("tile.stale"), left, y + h * (rows === 3 ? 0.51 : 0.72), w - 16);
       return;
     }
+    if (worst && (state.silent || cut)) {
+      if (rows === 3) { this.font(12, 600); g.fillStyle = c.text; this.chip(t("tile.stale"), left, y + h * 0.8, w - 16); }
+      return;
+    }
     const fits = Math.max(1, Math.min(4, Math.floor(w / 118)));
     const points = keyPoints(live, asset).slice(0, wide ? fits : 1);
     if (worst && rows < 3) return;
@@ -124,9 +128,12 @@ export class Painter {
       if (this.g.measureText(shown).width > step - 6 && p.unit) [shown] = shown.split("\u2009");
       this.font(12);
       const name = wide || this.g.measureText(`${pointName(p)} ${shown}`).width + 10 < step ? pointName(p) : "";
+      if (bad) { this.g.fillStyle = this.hatch; this.g.fillRect(at - 3, y - 9, step - 4, 18); this.g.fillStyle = this.c.muted; }
       const used = name ? this.text(name, at, y, step * 0.6) + 6 : 0;
       this.font(13, bad ? 400 : 600); this.g.fillStyle = bad ? this.c.muted : this.c.text;
-      this.text(shown, at + used, y, step - used - 6);
+      const room = step - used - 6;
+      if (this.g.measureText(shown).width > room && p.unit) [shown] = shown.split("\u2009");
+      this.text(shown, at + used, y, room);
     });
   }
 
