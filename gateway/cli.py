@@ -292,8 +292,15 @@ def user(
     sys.exit(user_command(action, id, data, wish, as_json=as_json))
 
 
-@app.command(epilog="Example: steward doctor site.yaml --data /var/lib/steward")
-def doctor(site: SiteArg, data: DataOpt = DATA, as_json: JsonOpt = False) -> None:
+@app.command(
+    epilog="Examples: steward doctor site.yaml · on an edge: steward doctor site.yaml --gateway gw-2"
+)
+def doctor(
+    site: SiteArg,
+    data: DataOpt = DATA,
+    gateway: Annotated[str, typer.Option(help="on an edge's machine: which gateway it is")] = "",
+    as_json: JsonOpt = False,
+) -> None:
     """What is wrong with an installation and what to do; exit code 1 when anything is.
 
     Looks at clock, disk, packages, site file, ports, broker, lines, pages, and when the core last heard each
@@ -301,7 +308,7 @@ def doctor(site: SiteArg, data: DataOpt = DATA, as_json: JsonOpt = False) -> Non
     """
     from gateway.app.doctor import examine
 
-    sys.exit(examine(site, data, as_json=as_json))
+    sys.exit(examine(site, data, gateway, as_json=as_json))
 
 
 @app.command(epilog="Example: steward report site.yaml --month 2026-11 > november.csv")

@@ -16,11 +16,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import orjson
 from rich.markup import escape
 
-from gateway.app.context import Places
+from gateway.app.context import MQTT, Places
+from gateway.app.edge_role import choose
 from gateway.app.guard import check_packages
 from gateway.app.setup import Setup, load_setup
 from gateway.app.terminal import console, say
@@ -57,9 +59,9 @@ class Sign:
     todo: str = ""
 
 
-def examine(site: Path, data: Path, *, as_json: bool) -> int:
-    """All signs; 1 when one of them is bad."""
-    signs = list(_signs(site, data))
+def examine(site: Path, data: Path, gateway: str, *, as_json: bool) -> int:
+    """All signs; 1 when one of them is bad. gateway: look as the machine of this edge does."""
+    signs = list(_signs(site, data, gateway))
     if as_json:
         say([{"what": s.what, "ok": s.ok, "said": s.said, "todo": s.todo} for s in signs])
     else:
@@ -71,7 +73,7 @@ def examine(site: Path, data: Path, *, as_json: bool) -> int:
     return 1 if any(s.ok is False for s in signs) else 0
 
 
-def _signs(site: Path, data: Path) -> Iterator[Sign]:
+def _signs(site: Path, data: Path, gateway: str) -> Iterator[Sign]:
     yield Sign("python", None, f"{sys.version.split()[0]} on {platform.platform()}")
     yield from _packages()
     yield from _machine(data)
@@ -82,9 +84,13 @@ def _signs(site: Path, data: Path) -> Iterator[Sign]:
         yield Sign("site", False, f"{e.problems[0]}{many}", f"steward check {site}")
         return
     yield Sign("site", True, f"{len(setup.site.assets)} assets, {len(setup.models)} devices")
-    url = _url(data)
+    mine = [choose(setup, gateway)] if gateway else [g for g in setup.site.file.gateways if not g.remote]
     yield from _broker(setup, data)
-    yield from _lines(setup)
+    for line in (line for g in mine for line in g.lines):
+        yield _line(line)
+    if gateway:
+        return
+    url = _url(data)
     yield from _pages(setup, url)
     yield from _edges(setup, _metrics(url))
 
@@ -144,14 +150,12 @@ def _kernel_synchronised() -> bool | None:
 
 
 def _broker(setup: Setup, data: Path) -> Iterator[Sign]:
-    from urllib.parse import urlsplit
-
-    url = setup.site.file.broker.url
+    url = os.environ.get(MQTT) or setup.site.file.broker.url
     if url:
         parts = urlsplit(url)
         host, port = str(parts.hostname), parts.port or (8883 if parts.scheme == "mqtts" else 1883)
         up = _open(host, port)
-        yield Sign("broker", up, f"{host}:{port}", "" if up else "start it, or correct broker.url")
+        yield Sign("broker", up, f"{host}:{port}", "" if up else "start it, or correct its address")
         return
     try:
         port = int(orjson.loads((data / "broker.json").read_bytes())["mqtt_port"])
@@ -160,12 +164,6 @@ def _broker(setup: Setup, data: Path) -> Iterator[Sign]:
         return
     up = _open("127.0.0.1", port)
     yield Sign("broker", up, f"MQTT port {port}", "" if up else "start Steward: steward run SITE.yaml")
-
-
-def _lines(setup: Setup) -> Iterator[Sign]:
-    for gateway in setup.site.file.gateways:
-        for line in gateway.lines:
-            yield _line(line)
 
 
 def _line(line: Line) -> Sign:

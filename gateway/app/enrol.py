@@ -26,6 +26,7 @@ ADDRESS = "CORE-ADDRESS"
 STUB = """# Put this under `gateways:` of the site file, then: steward check SITE.yaml
 - id: {gateway}
   estate: {estate}
+  remote: true          # its edge runs on another machine
   lines:
     - id: plant-room
       kind: modbus_tcp

@@ -157,4 +157,5 @@ async def _start_roles(here: Station) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(here.start_core(), name="start.core")
         for gateway in here.setup.site.file.gateways:
-            group.create_task(here.start_edge(gateway.id), name=f"start.edge.{gateway.id}")
+            if not gateway.remote:
+                group.create_task(here.start_edge(gateway.id), name=f"start.edge.{gateway.id}")

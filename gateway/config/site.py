@@ -141,12 +141,13 @@ class Line(Strict):
 
 
 class Gateway(Strict):
-    """One edge and its lines."""
+    """One edge and its lines. `remote`: on another machine, so that `steward run` does not start it."""
 
     id: Id
     estate: Id
     lines: tuple[Line, ...] = Field(min_length=1)
     outbox_mb: int = Field(512, ge=8)
+    remote: bool = False
 
 
 class Person(Strict):
