@@ -260,13 +260,20 @@ class Line:
         return unit.probed_at <= min(u.probed_at for u in rivals)
 
     async def _refused(self, unit: Unit, e: Garbled) -> None:
-        """Junk: the second in a row on this line closes it, so that both sides start anew."""
+        """Junk: the second in a row on this line closes it, so that both sides start anew.
+
+        It is open again at once: one unit that talks nonsense must not cost the others a round.
+        """
         unit.failed(e.cause, self._now())
         unit.stats.causes[e.cause] += 1
         self._garbled += 1
         if self._garbled >= 2:
             self._garbled = 0
-            await self._hang_up(e)
+            await self._driver.close()
+        try:
+            await self._driver.open()
+        except LineDown as down:
+            self._lost(down)
 
     def _shortest(self) -> float:
         return min(u.shortest_ms for u in self._units)
