@@ -20,7 +20,6 @@ from rich.console import Console
 
 from gateway.adapters.children import Child, Supervisor
 from gateway.adapters.mqtt_side import MqttSide
-from gateway.app.audit import rows_of_edges
 from gateway.app.client import Client
 from gateway.app.context import DEMO, ClockOrigin, Places
 from gateway.app.guard import refuse_second
@@ -88,6 +87,8 @@ async def run_demo(options: DemoOptions, console: Console) -> int:
             summary = await _finish(demo)
             setup, now = demo.station.setup, demo.clock.now()
         if not options.store:
+            from gateway.app.audit import rows_of_edges  # loads the stores, which the start need not wait for
+
             summary["store_rows"] = await asyncio.to_thread(rows_of_edges, folder, setup, now)
     finally:
         if options.data is None:
