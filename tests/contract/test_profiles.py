@@ -96,7 +96,16 @@ def _values(p: PointSpec) -> st.SearchStrategy[float]:
     high = top if p.high is None else min(math.floor((p.high - p.offset) / step), top)
     taken = {raw for raw in (p.sentinels or {}) if isinstance(raw, int)}
     raw = st.integers(low, high).filter(lambda n: n & ((1 << bits) - 1) not in taken)
-    return raw.map(lambda n: n * step + p.offset)
+    words = {text for text in (p.sentinels or {}) if isinstance(text, str)}  # codes of a talking sensor
+    values = raw.map(lambda n: n * step + p.offset)
+    return values.filter(lambda v: not any(_same(v, text) for text in words))
+
+
+def _same(v: float, text: str) -> bool:
+    try:
+        return math.isclose(v, float(text), rel_tol=1e-9)
+    except ValueError:
+        return False
 
 
 def _read_back(profile: Profile, values: dict[str, float]) -> dict[str, tuple[float, int]]:
