@@ -29,6 +29,13 @@ FLAGS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 START_S, END_S = 90.0, 30.0
+FOLLOW = """
+import ctypes, os, signal, sys
+prctl = getattr(ctypes.CDLL(None), "prctl", None)
+if prctl is not None:
+    prctl(1, signal.SIGINT)  # PR_SET_PDEATHSIG: a test run that is killed leaves nothing behind
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
 DESK, WALL, PHONE = (1366, 768), (1920, 1080), (390, 844)
 CLOCK = SystemClock()
 
@@ -61,8 +68,8 @@ class Demo:
         folder = Path(tempfile.mkdtemp(prefix="steward-pages-"))
         out = folder / "demo.out"
         command = [
-            sys.executable, "-m", "gateway", "demo", "--port", "0", "--estates", "2", "--scenario", "calm",
-            "--data", str(folder / "data"),
+            sys.executable, "-c", FOLLOW, "-m", "gateway", "demo",
+            "--port", "0", "--estates", "2", "--scenario", "calm", "--data", str(folder / "data"),
         ]  # fmt: skip
         env = os.environ | {"COLUMNS": "300", "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
         with out.open("wb") as sink:
