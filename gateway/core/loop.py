@@ -8,6 +8,7 @@ batch. Nothing else in the process changes state.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -177,10 +178,9 @@ class Core:
 
     async def _rest(self, until: float) -> None:
         self._wake.clear()
-        try:
-            await asyncio.wait_for(self._wake.wait(), max(0.0, until - self.clock.monotonic()))
-        except TimeoutError:
-            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, until - self.clock.monotonic())):
+                await self._wake.wait()
 
     async def step(self) -> bool:
         """Take the next thing from the inbox; False when there is none."""

@@ -62,7 +62,8 @@ class Sender:
                 continue
             if not sent:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), 1.0)
+                    async with asyncio.timeout(1.0):
+                        await self._wake.wait()
 
     async def once(self) -> int:
         """Try what is due, most urgent first, until there is news; how many were tried."""

@@ -120,9 +120,14 @@ class Line:
                 key = self._phase.get(unit.config.id, self._config.id)
                 self._grid.add(len(self._jobs), job.period_ms, start=now, key=key, urgent=job.life)
                 self._jobs.append((unit, n))
+        task = asyncio.current_task()
         try:
             while True:
                 await self._turn()
+                if task is not None and task.cancelling():
+                    # The Modbus library waits with asyncio.wait_for, which in Python 3.11 swallows a
+                    # cancellation that comes together with the answer.
+                    raise asyncio.CancelledError
         finally:
             await self._driver.close()
 
