@@ -120,7 +120,7 @@ async def test_broker_killed_twice_and_every_reading_arrives_once(tmp_path: Path
         account = core.account(plant.edge.boot)
     assert plant.sent() == [float(k) for k in range(1, plant.count + 1)]
     d = account.devices["d1"]
-    # A machine that is too busy for the poll plan misses rounds; those are declared, and nothing else is missing.
+    # A machine that is too busy for the poll plan misses rounds; they are declared, nothing else is missing.
     assert (d.residual, account.outbox, set(d.gaps) - {"missed"}) == (0, 0, set())
     assert d.stored == core.stored[plant.edge.boot]
     calls = [m for m in core.messages if isinstance(m, EventMessage)]
