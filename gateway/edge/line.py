@@ -19,7 +19,7 @@ from gateway.edge.clockguard import ClockGuard
 from gateway.edge.config import LineConfig
 from gateway.edge.plan import Range, Read, between, split
 from gateway.edge.schedule import Grid, Round
-from gateway.edge.unit import Job, Lesson, Unit
+from gateway.edge.unit import Job, Lesson, Unit, Unread
 from gateway.model import GOOD, Ms
 from gateway.ports import Clock, Decoded, DeviceException, Garbled, LineDown, NoAnswer
 
@@ -190,7 +190,7 @@ class Line:
 
     async def _guarded(self, unit: Unit, job: Job, due: Round) -> None:
         """A round; whatever breaks in a profile's code costs that round and not the line."""
-        left = _Open(job.reads)
+        left = Unread(job.reads)
         try:
             await self._round(unit, job, due, left)
         except Exception:
@@ -199,7 +199,7 @@ class Line:
             unit.stats.causes["error"] += 1
             self._rest(unit, "error", left)
 
-    async def _round(self, unit: Unit, job: Job, due: Round, left: _Open) -> None:
+    async def _round(self, unit: Unit, job: Job, due: Round, left: Unread) -> None:
         now = self._now()
         self._late_ms = max(self._late_ms, now - due.due)
         if due.missed:
@@ -225,7 +225,7 @@ class Line:
             if self._overload == OVERLOAD_ROUNDS:
                 log.warning("line overloaded line=%s; lengthen periods or split the line", self.id)
 
-    async def _reads(self, unit: Unit, job: Job, left: _Open, *, probe: bool) -> None:
+    async def _reads(self, unit: Unit, job: Job, left: Unread, *, probe: bool) -> None:
         reads = job.reads
         if probe:
             reads = tuple(sorted(reads, key=lambda r: (r.illegal, r.count)))
@@ -288,7 +288,7 @@ class Line:
 
     # ── one request ───────────────────────────────────────────────────────────────────────────────
 
-    async def _one(self, unit: Unit, read: Read, timeout_s: float, left: _Open) -> None:
+    async def _one(self, unit: Unit, read: Read, timeout_s: float, left: Unread) -> None:
         """Read, decode, hand over. An exception of the device is handled here; silence is the caller's."""
         try:
             await self._ask(unit, read, timeout_s, left)
@@ -303,7 +303,7 @@ class Line:
             if legal:
                 self._learn(unit, lessons)
 
-    async def _ask(self, unit: Unit, read: Read, timeout_s: float, left: _Open) -> None:
+    async def _ask(self, unit: Unit, read: Read, timeout_s: float, left: Unread) -> None:
         unit.stats.requests += 1
         try:
             # The driver keeps its own time; this one only catches a driver that does not come back at all.
@@ -317,7 +317,7 @@ class Line:
         decoded = unit.config.model.decode(answer)
         self._hand_over(unit, read, decoded, self._guard.stamp(answer.t), left)
 
-    def _hand_over(self, unit: Unit, read: Read, d: Decoded, t: Ms, left: _Open) -> None:
+    def _hand_over(self, unit: Unit, read: Read, d: Decoded, t: Ms, left: Unread) -> None:
         """Only the points that this read was made for: others that lie in its gaps are not due now."""
         index, v, q = d.index, d.v, d.q
         mine = index < len(read.wanted)
@@ -348,7 +348,7 @@ class Line:
 
     # ── addresses that the device refuses ─────────────────────────────────────────────────────────
 
-    async def _bisect(self, unit: Unit, halves: tuple[Read, Read], lessons: list[Range], left: _Open) -> int:
+    async def _bisect(self, unit: Unit, halves: tuple[Read, Read], lessons: list[Range], left: Unread) -> int:
         """Read both halves, splitting further; the number of legal reads found.
 
         Each refusal ends in a lesson: a single span that is refused, or a gap between two legal halves.
@@ -383,28 +383,10 @@ class Line:
 
     # ── the round's points that are still open ────────────────────────────────────────────────────
 
-    def _close(self, unit: Unit, cause: str, read: Read, left: _Open) -> None:
+    def _close(self, unit: Unit, cause: str, read: Read, left: Unread) -> None:
         left.done(read)
         self._sink.gap(unit.index, cause, len(read.points))
 
-    def _rest(self, unit: Unit, cause: str, left: _Open) -> None:
+    def _rest(self, unit: Unit, cause: str, left: Unread) -> None:
         if left.points:
             self._sink.gap(unit.index, cause, left.take())
-
-
-class _Open:
-    """Points of a round that have neither a reading nor a gap yet."""
-
-    def __init__(self, reads: Sequence[Read]) -> None:
-        self._open = {n for r in reads for n in r.points}
-
-    @property
-    def points(self) -> int:
-        return len(self._open)
-
-    def done(self, read: Read) -> None:
-        self._open.difference_update(read.points)
-
-    def take(self) -> int:
-        n, self._open = len(self._open), set()
-        return n

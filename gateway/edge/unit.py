@@ -200,3 +200,24 @@ class Unit:
     def overdue(self, now_ms: float) -> bool:
         """A silent life-safety unit that its own rounds did not probe in time."""
         return self.open and self.life and now_ms >= self.deadline
+
+
+class Unread:
+    """Points of a round that have neither a reading nor a gap yet."""
+
+    def __init__(self, reads: Sequence[Read]) -> None:
+        self._open = {n for r in reads for n in r.points}
+
+    @property
+    def points(self) -> int:
+        """How many are left."""
+        return len(self._open)
+
+    def done(self, read: Read) -> None:
+        """These are accounted for."""
+        self._open.difference_update(read.points)
+
+    def take(self) -> int:
+        """All that are left, accounted for now; how many."""
+        n, self._open = len(self._open), set()
+        return n
