@@ -2,7 +2,7 @@
 
 Every due point ends as a reading or as a gap with its cause: timeout, garbled, exception, line (the
 connection is not there), breaker (a silent unit is only probed), missed (the round came too late), no_value
-(the answer held no value for it), error (decoding failed).
+(the answer held no value for it), error (decoding failed), stopped (polling ended in the middle of the round).
 """
 
 from __future__ import annotations
@@ -193,6 +193,9 @@ class Line:
         left = Unread(job.reads)
         try:
             await self._round(unit, job, due, left)
+        except asyncio.CancelledError:
+            self._rest(unit, "stopped", left)
+            raise
         except Exception:
             if unit.stats.causes["error"] == 0:
                 log.exception("round failed device=%s; its profile or driver has a defect", unit.config.id)

@@ -110,7 +110,7 @@ def state_of(visit: Visit, order: str) -> str:
 
 
 def test_the_technician_accepts_arrives_and_completes_on_a_phone(enter: Enter) -> None:
-    order = new_job(enter, "ws-1")
+    order = new_job(enter, "sump-2")
     visit = enter("technician", size=PHONE, has_touch=True, is_mobile=True)
     page = visit.page
     page.locator(f'.job[data-order="{order}"] .job-open').tap()

@@ -160,7 +160,7 @@ async def live_through(folder: Path, specs: list[Spec], weather: list[Spec]) -> 
         rounds = device.due / points
         probing = elapsed / 29 + 1 if model.points[0].life else 0
         assert rounds == int(rounds), n
-        # A round in progress or not yet picked is not booked; off-grid probes come on top.
+        # A round that is not yet picked is not booked; off-grid probes come on top.
         assert elapsed / period - 2 - 2 / period <= rounds <= elapsed / period + 1 + probing
     plant.box.close()
     # A crash now: the deltas alone say the same, except what the outbox thinned and noted itself.
