@@ -1,8 +1,8 @@
 """One task per line: a TCP connection or a serial bus with its units, its deadlines and its failures.
 
 Every due point ends as a reading or as a gap with its cause: timeout, garbled, exception, line (the
-connection is not there), breaker (a silent unit is only probed), missed (the round came too late), no_value
-(the answer held no value for it), error (decoding failed), stopped (polling ended in the middle of the round).
+connection is not there), breaker (a silent unit is only probed), missed (the round came too late),
+no_value (the answer held no value for it), error (decoding failed), stopped (polling ended in mid-round).
 """
 
 from __future__ import annotations
