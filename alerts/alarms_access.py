@@ -14,7 +14,7 @@ _FIELD: frozenset[Role] = _DESK | {"technician", "contractor"}
 _LEAD: frozenset[Role] = frozenset({"supervisor", "manager", "admin"})
 
 MAY: Mapping[str, frozenset[Role]] = {
-    "alarm.ack": _FIELD, "alarm.note": _FIELD, "alarm.reset": _FIELD,
+    "alarm.ack": _DESK, "alarm.note": _FIELD, "alarm.reset": _DESK,
     "alarm.shelve": _DESK, "alarm.unshelve": _DESK, "alarm.assign": _DESK, "alarm.oos": _LEAD,
     "order.create": _DESK, "order.accept": _FIELD, "order.en_route": _FIELD, "order.arrive": _FIELD,
     "order.work": _FIELD, "order.hold": _FIELD, "order.resume": _FIELD, "order.done": _FIELD,

@@ -20,7 +20,7 @@ from alerts.matrix import Matrix
 from alerts.notices import Announcer, queued, watchdog_notice
 from alerts.orders import OrderBook
 from alerts.orders_state import Order
-from gateway.errors import BadInput, NotFound
+from gateway.errors import BadInput, Conflict, NotFound
 from gateway.model import Asset, Command, Event, Finding, Ms, Notice
 
 Record = tuple[str, str, str, dict[str, Any]]
@@ -98,6 +98,7 @@ class Dispatch:
         self._advance(cmd.received_at)
         noun = cmd.kind.partition(".")[0]
         if noun == "alarm":
+            self._nobody_inside(cmd)
             events = self.book.command(cmd)
             answer: dict[str, Any] = {"alarm": self.book.alarms[cmd.subject].as_dict()}
         elif noun == "order":
@@ -110,6 +111,15 @@ class Dispatch:
         if "alarm" in answer:
             answer = {"alarm": self.book.alarms[answer["alarm"]["id"]].as_dict()}
         return self._finish([*events, *more]), answer
+
+    def _nobody_inside(self, cmd: Command) -> None:
+        """An entrapment is not reset before somebody has said how many were freed. Raises Conflict."""
+        if cmd.kind != "alarm.reset":
+            return
+        for order in self.orders.of_alarm(cmd.subject):
+            freed = order.item("freed") if order.needs_freed and not order.drill else None
+            if freed is not None and freed["value"] is None:
+                raise Conflict(f"say first in order {order.id} how many people were freed")
 
     def _order(self, cmd: Command) -> tuple[Outcome, dict[str, Any]]:
         events = self.orders.command(cmd)

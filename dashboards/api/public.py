@@ -20,7 +20,7 @@ OUT = "OUT_OF_SERVICE"
 OPEN_ALARMS = frozenset({"UNACK", "ACKED", "SHELVED", "SUPPRESSED", OUT})
 AT_WORK = frozenset({"ON_SITE", "WORKING"})
 GONE = frozenset({"CLOSED", "CANCELLED"})
-STALE = int(Level.STALE)
+STALE, BAD = int(Level.STALE), int(Level.BAD)
 
 
 @router.get("/{estate}")
@@ -51,7 +51,7 @@ def make_board(snapshot: Mapping[str, Any], estate: str) -> dict[str, Any]:
     now: Ms = snapshot["now"]
     head = next(e for e in snapshot["estates"] if e["id"] == estate)
     contractors = {c["id"]: c for c in snapshot.get("contractors", ())}
-    silent = _silent(snapshot)
+    silent = silent_assets(snapshot)
     alarms = [a for a in snapshot["alarms"] if a["estate"] == estate and _counts(a)]
     orders = [o for o in snapshot["orders"] if o["estate"] == estate and _shown(o)]
     assets = []
@@ -116,13 +116,18 @@ def _status(
     return "no_data" if silent[asset["id"]] else "normal"
 
 
-def _silent(snapshot: Mapping[str, Any]) -> dict[str, bool]:
-    """Asset → whether none of its points has a value to trust; the core has marked those that are stale."""
-    out: dict[str, bool] = {}
+def silent_assets(snapshot: Mapping[str, Any]) -> dict[str, bool]:
+    """Asset → whether it is not known how it does: a reading of it is out of date, or none is to be trusted.
+
+    One fresh reading proves nothing about the device that has gone silent beside it. A sensor that answers
+    with rubbish is not silence; a point that was never read is none, unless there is no other.
+    """
+    levels: dict[str, list[int]] = {}
     values = snapshot.get("values", {})
     points: Iterable[Mapping[str, Any]] = snapshot.get("points", ())
     for point in points:
         value = values.get(point["id"])
-        fresh = value is not None and value[1] is not None and int(value[2]) >> 5 < STALE
-        out[point["asset"]] = out.get(point["asset"], True) and not fresh
-    return out
+        mine = levels.setdefault(point["asset"], [])
+        if value is not None:
+            mine.append(int(value[2]) >> 5 if value[1] is not None else BAD)
+    return {asset: STALE in found or min(found, default=BAD) >= STALE for asset, found in levels.items()}

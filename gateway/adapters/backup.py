@@ -1,11 +1,12 @@
 """A copy of the data directory while it is in use, and back.
 
 In the copy: state.db and the samples by their stores, every other SQLite file by SQLite's own backup,
-attachments/ and snapshots/ as files, the broker's ports and users (without them every edge on another machine
-would have to be enrolled again), and manifest.json with the size and SHA-256 of each. The state is copied
-before the samples: these are then never older, which is the order of a crash between the core's two steps,
-and the start after a restore goes the same way as the start after a crash. Not in it: the broker's folder
-(what it holds was taken, or comes again from the edges' outboxes) and locks.
+attachments/, snapshots/ and the site file as files, the broker's ports and users (without them every edge
+on another machine would have to be enrolled again), and manifest.json with the size and SHA-256 of each. The
+outboxes of edges on this machine come first: what they delete meanwhile is in the state that follows. The
+state is copied before the samples: these are then never older, which is the order of a crash between the
+core's two steps, and the start after a restore goes the same way as the start after a crash. Not in it: the
+broker's folder (what it holds was taken, or comes again from the edges' outboxes) and locks.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from gateway.model import Ms
 from gateway.ports import SampleStore, StateStore
 
 MANIFEST = "manifest.json"
+SITE = "site"
+"""Folder of the site file in the copy."""
 FORMAT = 1
 _FOLDERS = ("attachments", "snapshots")
 _BY_STORE = ("state.db",)
@@ -34,21 +37,35 @@ _PRIVATE = ("broker.json", "broker-users.json")
 
 
 def backup(
-    data_dir: str | Path, target: str | Path, state: StateStore, samples: SampleStore, *, now: Ms
+    data_dir: str | Path,
+    target: str | Path,
+    state: StateStore,
+    samples: SampleStore,
+    *,
+    now: Ms,
+    site: Iterable[Path] = (),
 ) -> dict[str, int]:
     """Copy into `target`, which must be empty or absent; file names and sizes of the copy.
 
-    `now` is written into the manifest. Raises BadInput for a target with something in it.
+    `now` is written into the manifest; `site`: the site file and what it includes. Raises BadInput for a
+    target with something in it.
     """
     source, copy = Path(data_dir), Path(target)
     if copy.exists() and any(copy.iterdir()):
         raise BadInput(f"{copy} is not empty", hint="give the backup a new directory")
     copy.mkdir(parents=True, exist_ok=True)
+    for path in sorted(source.glob("edge/*/*.db")):
+        there = copy / path.relative_to(source)
+        there.parent.mkdir(parents=True, exist_ok=True)
+        _copy_sqlite(path, there)
     state.backup(str(copy))
     samples.backup(str(copy))
     for path in sorted(source.glob("*.db")):
         if path.name not in _BY_STORE and not (copy / path.name).exists():
             _copy_sqlite(path, copy / path.name)
+    for path in site:
+        (copy / SITE).mkdir(exist_ok=True)
+        shutil.copyfile(path, copy / SITE / path.name)
     for name in _PRIVATE:
         if (source / name).is_file():
             (copy / name).touch(mode=0o600)

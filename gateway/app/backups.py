@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
@@ -27,23 +28,31 @@ ANSWER = "run/backup-answer.json"
 WAIT_S = 600.0
 
 
-async def answer_backups(data: Path, state: StateStore, samples: SampleStore, clock: Clock) -> None:
+async def answer_backups(
+    data: Path, state: StateStore, samples: SampleStore, clock: Clock, site: Sequence[Path]
+) -> None:
     """Core side: look for a request every second and carry it out."""
     ask, answer = data / ASK, data / ANSWER
     while True:
         await clock.sleep_real(1.0)
         if not await asyncio.to_thread(ask.exists):
             continue
-        await asyncio.to_thread(_serve, ask, answer, data, state, samples, clock)
+        await asyncio.to_thread(_serve, ask, answer, data, state, samples, clock, site)
 
 
 def _serve(
-    ask: Path, answer: Path, data: Path, state: StateStore, samples: SampleStore, clock: Clock
+    ask: Path,
+    answer: Path,
+    data: Path,
+    state: StateStore,
+    samples: SampleStore,
+    clock: Clock,
+    site: Sequence[Path],
 ) -> None:
     target = ""
     try:
         target = str(orjson.loads(ask.read_bytes())["target"])
-        backup(data, Path(target), state, samples, now=clock.now())
+        backup(data, Path(target), state, samples, now=clock.now(), site=site)
         result = {"ok": True, "target": target}
     except (StewardError, OSError, orjson.JSONDecodeError, KeyError) as e:
         log.error("backup failed target=%s reason=%r", target, str(e))

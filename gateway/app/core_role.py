@@ -156,7 +156,9 @@ async def _serve(
             await core.ready.wait()
             group.create_task(serve(app, host, port, listening), name="web")
             group.create_task(keep_house(samples, state, clock), name="housekeeping")
-            group.create_task(answer_backups(options.data, state, samples, clock), name="backups")
+            group.create_task(
+                answer_backups(options.data, state, samples, clock, setup.site.files), name="backups"
+            )
             group.create_task(heartbeat(setup.site.file.watchdog, core, clock), name="heartbeat")
     finally:
         await asyncio.to_thread(places.web.unlink, missing_ok=True)

@@ -268,6 +268,11 @@ class Site:
     path: Path
 
     @property
+    def files(self) -> list[Path]:
+        """The site file and what it includes."""
+        return [self.path, *(self.path.parent / name for name in self.file.include)]
+
+    @property
     def assets(self) -> dict[str, Asset]:
         """Assets by id, as the rest of the program knows them."""
         return {

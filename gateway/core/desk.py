@@ -108,7 +108,7 @@ class CoreDesk:
             "values": len(core.view),
             "stale": core.view.stale(),
             "channels": dict(core.parts.sender.health()),
-            "notices": core.parts.state.notice_counts(),
+            "notices": dict(core.parts.sender.counts),
             "subscribers": core.hub.subscribers,
             "speed": core.clock.speed,
         }

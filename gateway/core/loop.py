@@ -280,6 +280,11 @@ class Core:
         except StewardError as e:
             self.asks.refuse(command.id, e)
             return
+        except Exception:
+            # One act that meets a defect must not end the alarms of everybody else.
+            log.exception("command failed kind=%s subject=%s; report this", command.kind, command.subject)
+            self.asks.refuse(command.id, WorkFailed("this act met a defect; it is in the log of the core"))
+            return
         await self._commit(outcome, [], [], answers={command.id: answer})
         self.asks.answer(command.id, answer)
 

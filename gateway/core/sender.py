@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 FIRST_RETRY_S = 5.0
 LAST_RETRY_S = 300.0
 ATTEMPTS = 20
+REMEMBERED = 10_000
+"""Calls that are known to have gone over a channel; after a restart one may go there again."""
 
 
 @dataclass
@@ -39,12 +42,19 @@ class Channel:
 
 
 class Sender:
-    """Takes waiting notices, life safety first, and tries the channels in order until one gives a receipt."""
+    """Takes waiting notices, life safety first, and tries the channels in order until one gives a receipt.
+
+    A call for several channels (push, SMS, voice) of which some are not there, or fail, prefers a channel
+    that has not carried it yet; where none is left it counts as delivered by the one that has. `counts`:
+    notices by state, as of the last look.
+    """
 
     def __init__(self, state: StateStore, channels: Sequence[Channel], clock: Clock) -> None:
         self._state, self._channels, self._clock = state, list(channels), clock
         self._wake = asyncio.Event()
         self._writer = Writer(clock, lambda: None)
+        self._reached: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self.counts: Mapping[str, int] = {}
 
     def wake(self) -> None:
         """There is something to send."""
@@ -69,6 +79,7 @@ class Sender:
         """Try what is due, most urgent first, until there is news; how many were tried."""
         now = self._clock.now()
         due = await asyncio.to_thread(self._state.notices, ["waiting", "failed"], 50, due=now)
+        self.counts = await asyncio.to_thread(self._state.notice_counts)
         tried = 0
         for notice, _, attempts in due:
             await self._try(notice, attempts)
@@ -80,13 +91,18 @@ class Sender:
     async def _try(self, notice: Notice, attempts: int) -> None:
         errors = []
         for channel in self._for(notice):
+            way = (_call(notice), channel.id)
             try:
-                receipt = await asyncio.to_thread(channel.notifier.send, notice)
+                if channel.id != notice.channel and way in self._reached:
+                    receipt = "the same call went there already"
+                else:
+                    receipt = await asyncio.to_thread(channel.notifier.send, notice)
             except StewardError as e:
                 errors.append(f"{channel.id}: {e}")
                 self._failed(channel, str(e), permanent=isinstance(e, Permanent))
                 continue
             self._recovered(channel)
+            self._remember(way)
             at, detail = self._clock.now(), f"{channel.id}: {receipt}"
             # Until this is written nothing else is sent: a full disk must not send one notice twice.
             await self._writer.insist(
@@ -108,7 +124,13 @@ class Sender:
     def _for(self, notice: Notice) -> list[Channel]:
         named = [c for c in self._channels if c.id == notice.channel]
         others = [c for c in self._channels if c.id != notice.channel and c.reaches(notice.to)]
-        return [*named, *sorted(others, key=lambda c: not c.healthy)]
+        call = _call(notice)
+        return [*named, *sorted(others, key=lambda c: ((call, c.id) in self._reached, not c.healthy))]
+
+    def _remember(self, way: tuple[str, str]) -> None:
+        self._reached[way] = None
+        if len(self._reached) > REMEMBERED:
+            self._reached.popitem(last=False)
 
     def _failed(self, channel: Channel, error: str, *, permanent: bool) -> None:
         channel.failures += 1
@@ -133,3 +155,8 @@ class Sender:
             c.id: {"healthy": c.healthy, "failures": c.failures, "last_error": c.last_error}
             for c in self._channels
         }
+
+
+def _call(notice: Notice) -> str:
+    """What is said to whom: the notice's id without its channel."""
+    return notice.id.rpartition(":")[0]

@@ -43,7 +43,8 @@ def full(folder: Path, turns: int) -> tuple[SqlState, DuckStore]:
     samples.seal(D - DAY)
     for n in range(turns):
         turn(state, samples, n)
-    with closing(sqlite3.connect(folder / "outbox.db")) as con:
+    (folder / "edge" / "gw-1").mkdir(parents=True)
+    with closing(sqlite3.connect(folder / "edge" / "gw-1" / "outbox.db")) as con:
         con.execute("create table outbox(n)")
         con.execute("insert into outbox values (17)")
         con.commit()
@@ -55,7 +56,8 @@ def full(folder: Path, turns: int) -> tuple[SqlState, DuckStore]:
 
 
 def test_a_backup_under_load_restores_to_one_moment(tmp_path: Path) -> None:
-    data = tmp_path / "data"
+    data, site = tmp_path / "data", tmp_path / "site.yaml"
+    site.write_text("site: {id: lakeside}\n", encoding="utf-8")
     state, samples = full(data, 20)
     stop, turns = threading.Event(), 20
 
@@ -68,7 +70,7 @@ def test_a_backup_under_load_restores_to_one_moment(tmp_path: Path) -> None:
     worker = threading.Thread(target=work)
     worker.start()
     with DataLock(data):
-        sizes = backup(data, tmp_path / "copy", state, samples, now=D)
+        sizes = backup(data, tmp_path / "copy", state, samples, now=D, site=[site])
     stop.set()
     worker.join()
     assert state.verify("lakeside") is None  # the original never stopped
@@ -78,8 +80,9 @@ def test_a_backup_under_load_restores_to_one_moment(tmp_path: Path) -> None:
     assert sorted(sizes) == [
         "attachments/photo.jpg",
         "cold/2023-11-14.parquet",
-        "outbox.db",
+        "edge/gw-1/outbox.db",
         "points.duckdb",
+        "site/site.yaml",
         "state.db",
     ]
 
@@ -97,7 +100,7 @@ def test_a_backup_under_load_restores_to_one_moment(tmp_path: Path) -> None:
     turn(state, samples, n)  # and it goes on, whether the samples of this turn were in the copy or not
     assert len(samples.raw(1, D + n * 1000, D + n * 1000 + 1000)) == 100
     assert state.verify("lakeside") is None
-    with closing(sqlite3.connect(tmp_path / "back" / "outbox.db")) as con:
+    with closing(sqlite3.connect(tmp_path / "back" / "edge" / "gw-1" / "outbox.db")) as con:
         assert con.execute("select n from outbox").fetchall() == [(17,)]
     assert (tmp_path / "back" / "state.db").stat().st_mode & 0o077 == 0
     state.close()

@@ -203,6 +203,9 @@ def test_entrapment_is_not_done_before_the_freed_are_counted_nor_closed_before_t
             do(desk, "check", o, T0 + 3, LIFT_TECH, item="freed", value=wrong)
     with pytest.raises(NotFound):
         do(desk, "check", o, T0 + 3, LIFT_TECH, item="nothing", value=2)
+    reset = cmd("alarm.reset", o.alarm or "", T0 + 3, LEAD, evidence="looks normal")
+    with pytest.raises(Conflict, match="how many people were freed"):
+        desk.command(reset)
     out = do(desk, "check", o, T0 + 3, LIFT_TECH, item="freed", value=99)
     assert out.events[-1].data["out_of_limits"]
     do(desk, "check", o, T0 + 4, LIFT_TECH, item="freed", value=2)

@@ -14,6 +14,7 @@ import numpy as np
 import orjson
 import pytest
 
+from dashboards.api.public import silent_assets
 from dashboards.api.stats import to_csv
 from dashboards.http import host_allowed
 from dashboards.web import WebOptions
@@ -381,6 +382,19 @@ async def test_the_board_says_how_things_are(site: Site) -> None:
         assert await statuses() == {"lift-1": "normal", "pump-1": "no data", "lamp-1": "not monitored"}
         site.desk.put("order", order("o1", "lift-1", "LM", state="WORKING"))
         assert (await statuses())["lift-1"] == "under repair"
+
+
+@pytest.mark.parametrize(
+    ("levels", "silent"),
+    [
+        ([0, 1], False), ([0, 2], True), ([0, 3], False), ([3, 3], True), ([2], True), ([0, None], False),
+        ([None, None], True),
+    ],
+)  # fmt: skip
+def test_one_fresh_reading_does_not_hide_a_silent_device(levels: list[int | None], silent: bool) -> None:
+    points = [{"id": f"pump-1/p{n}", "asset": "pump-1"} for n in range(len(levels))]
+    values = {f"pump-1/p{n}": [T0, 1.0, level << 5] for n, level in enumerate(levels) if level is not None}
+    assert silent_assets({"points": points, "values": values}) == {"pump-1": silent}
 
 
 async def test_the_board_is_made_once_in_thirty_seconds(site: Site) -> None:
