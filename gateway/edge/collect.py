@@ -32,6 +32,13 @@ class Collector:
         self._last_attrs: TextFacts = {}
         self._lessons: dict[int, Sequence[Lesson]] = {}
 
+    def grow(self, base: int, points: Sequence[Point]) -> None:
+        """More points, numbered from `base`; numbers that are in use keep their meaning."""
+        urgent = np.array([p.life or p.kind == "text" for p in points], np.bool_)
+        unused = np.zeros(base - len(self._urgent), np.bool_)
+        self._urgent = np.r_[self._urgent, unused, urgent]
+        self._any_urgent = bool(self._urgent.any())
+
     def readings(
         self,
         device: int,

@@ -57,11 +57,22 @@ class Packer:
         self.tables = tables_of(points)
         self._lane = np.array([_lane(p) for p in points], np.uint8)
 
-    def table_rows(self) -> list[Row]:
-        """Every table once, to go ahead of the data that uses it."""
+    def grow(self, points: Sequence[Point]) -> int:
+        """More points, in tables of their own; the number of the first. Numbers in use keep their meaning.
+
+        Raises ValueError when a point appears twice among them.
+        """
+        more, base = tables_of(points), len(self.tables) * TABLE_POINTS
+        unused = np.zeros(base - len(self._lane), np.uint8)
+        self._lane = np.r_[self._lane, unused, np.array([_lane(p) for p in points], np.uint8)]
+        self.tables += more
+        return base
+
+    def table_rows(self, first: int = 0) -> list[Row]:
+        """Every table from number `first` once, to go ahead of the data that uses it."""
         return [
             self._row("table", self._sub("points", t.tab), t.encode(), tab=t.tab, retain=True)
-            for t in self.tables
+            for t in self.tables[first:]
         ]
 
     def account(self, account: Account) -> Row:

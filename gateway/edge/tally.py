@@ -28,6 +28,13 @@ class Tally:
         self._old = self._n.copy()
         self._new_gaps: dict[int, dict[str, int]] = {}
 
+    def grow(self, devices: Sequence[str]) -> None:
+        """More devices; numbers that are in use keep their meaning."""
+        self._devices += devices
+        self._gaps += [{} for _ in devices]
+        more = np.zeros((3, len(devices)), np.int64)
+        self._n, self._old = np.hstack([self._n, more]), np.hstack([self._old, more])
+
     def readings(self, stored: NDArray[np.intp], suppressed: NDArray[np.intp]) -> None:
         """Device numbers, one per point."""
         self._n[0] += self._count(stored)
