@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 import shutil
+from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,18 +15,13 @@ import numpy as np
 
 from gateway.codec import Account, Topic
 from gateway.edge.clockguard import ClockGuard
-from gateway.edge.collect import Collector
 from gateway.edge.config import DeviceConfig, EdgeConfig, Hello, LineConfig, MakeUplink
 from gateway.edge.courier import Courier
-from gateway.edge.filter import Filter
-from gateway.edge.line import Line
 from gateway.edge.link import Link
+from gateway.edge.numbers import Numbers
 from gateway.edge.outbox import Outbox, Taken, Turn
-from gateway.edge.pack import TABLE_POINTS, Packer
-from gateway.edge.tally import Tally
-from gateway.edge.unit import Unit
-from gateway.errors import Permanent
-from gateway.model import Point
+from gateway.edge.reload import Change, Fleet, devices_of
+from gateway.errors import Permanent, WorkFailed
 from gateway.ports import Clock
 
 log = logging.getLogger(__name__)
@@ -44,7 +40,8 @@ class Edge:
     """One edge. `run` until cancelled; stopping leaves everything that was read in the outbox.
 
     make_uplink: builds the connection for a persistent client id · local_alarm: told True when the core
-    has been silent for 60 s and False when it is heard again (a relay or a siren).
+    has been silent for 60 s and False when it is heard again (a relay or a siren) · drained: polling has
+    stopped and the core has confirmed everything, the closing account included.
     """
 
     def __init__(
@@ -56,24 +53,18 @@ class Edge:
     ) -> None:
         self._config, self._clock = config, clock
         self._make_uplink, self._local_alarm = make_uplink, local_alarm
-        devices = [d for line in config.lines for d in line.devices]
-        self._names = [d.id for d in devices]
-        self._points: list[Point] = [p for d in devices for p in d.model.points]
-        sizes = [len(d.model.points) for d in devices]
-        self._device_of = np.repeat(np.arange(len(sizes), dtype=np.intp), sizes)
-        self._tally = Tally(self._names)
-        self._collector = Collector(self._points, self._tally, self._notice)
-        self._filter = Filter(self._points)
         self._guard = ClockGuard(clock)
         self._outbox = Outbox(config.data_dir / "outbox.db", config.outbox_bytes)
         self._writer = ThreadPoolExecutor(1, "outbox")
         self._wake, self._urgent = asyncio.Event(), asyncio.Event()
-        self._lines: list[Line] = []
-        self._polling: list[asyncio.Task[None]] = []
-        self._packer: Packer | None = None
+        self._numbers: Numbers
+        self._fleet: Fleet
         self._link: Link
+        self._open = False
+        self._wishes: deque[tuple[EdgeConfig, asyncio.Future[Change]]] = deque()
         self._account_due = self._account_at = -math.inf
         self._stopped = self._said_empty = False
+        self.drained = False
         self.started = asyncio.Event()
         self.boot = ""
 
@@ -82,13 +73,13 @@ class Edge:
     async def run(self) -> None:
         """Read, keep, deliver. Raises Permanent when the outbox is another process's, or damaged in use."""
         try:
-            packer = await self._open()
+            await self._begin()
             uplink = self._make_uplink(self._link.hello(self._outbox.client_id))
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._link.run(uplink), name="uplink")
-                group.create_task(self._ticks(packer), name="edge ticks")
+                group.create_task(self._ticks(), name="edge ticks")
                 group.create_task(self._beats(), name="edge beats")
-                self._polling = [group.create_task(x.run(), name=f"line {x.id}") for x in self._lines]
+                self._fleet.start(group, self._config.lines)
                 self.started.set()
         except BaseExceptionGroup as e:
             final = e.subgroup(Permanent)
@@ -98,47 +89,32 @@ class Edge:
         finally:
             await self._close()
 
-    async def _open(self) -> Packer:
+    async def _begin(self) -> None:
         config = self._config
         self.boot = await self._in_writer(self._outbox.open, self._clock.now())
-        packer = Packer(
-            Topic(config.estate, config.gateway, ""), self.boot, self._points, self._outbox.first_n
-        )
+        topic = Topic(config.estate, config.gateway, "")
+        self._numbers = Numbers(topic, self.boot, self._outbox.first_n, self._notice)
+        self._fleet = Fleet(self._numbers, self._clock, self._guard, self._outbox.lessons)
+        turn = self._place(config)
         self._link = Link(
-            config, self._clock, Courier(self.boot, config.drain_per_s), packer.tables, self._from_link,
-            self._local_alarm, boot=self.boot, conn=self._outbox.conn,
+            config, self._clock, Courier(self.boot, config.drain_per_s), self._numbers.tables(),
+            self._from_link, self._local_alarm, boot=self.boot, conn=self._outbox.conn,
         )  # fmt: skip
-        self._make_lines()
-        turn = Turn(self._clock.now(), rows=packer.table_rows())
-        for n, table in enumerate(packer.tables):
-            owners = self._device_of[n * TABLE_POINTS : (n + 1) * TABLE_POINTS].tolist()
-            turn.tables.append((table.tab, table.encode(), [self._names[d] for d in owners]))
-        await self._add_closing(turn, packer)
+        await self._add_closing(turn)
         await self._commit(turn)
-        self._packer = packer
-        return packer
+        self._open = True
 
-    def _make_lines(self) -> None:
-        index = base = 0
-        for config in self._config.lines:
-            units = []
-            for device in config.devices:
-                lessons = self._outbox.lessons.get(device.id, ())
-                units.append(
-                    Unit(
-                        device, index, base, max_gap=config.max_gap, min_timeout_s=config.min_timeout_s,
-                        lessons=lessons,
-                    )
-                )  # fmt: skip
-                index, base = index + 1, base + len(device.model.points)
-            # Devices that share a point table are read at the same instants, so that they share messages.
-            phase = {u.config.id: f"table {u.base // TABLE_POINTS}" for u in units}
-            self._lines.append(Line(config, units, self._clock, self._guard, self._collector, phase=phase))
+    def _place(self, config: EdgeConfig) -> Turn:
+        """Number the devices; new point tables go into the outbox ahead of the first data that uses them."""
+        new = self._numbers.place(devices_of(config.lines))
+        return Turn(self._clock.now(), rows=list(new.rows), tables=list(new.tables))
 
     async def _close(self) -> None:
         """Keep what was read last, with the final account."""
-        if self._packer is not None:
-            turn = self._turn(self._packer, account=True)
+        for _, answer in self._wishes:
+            answer.cancel()
+        if self._open:
+            turn = self._turn(account=True)
             try:
                 await self._in_writer(self._outbox.commit, turn, {}, self._clock.monotonic())
             except Permanent as e:
@@ -148,16 +124,48 @@ class Edge:
 
     async def stop_polling(self) -> None:
         """Stop reading; what was read still goes out, with an account at once and one when all is gone."""
-        for task in self._polling:
-            task.cancel()
-        await asyncio.gather(*self._polling, return_exceptions=True)
+        await self._fleet.stop()
         self._stopped = True
         self._hurry()
 
-    @property
-    def drained(self) -> bool:
-        """Polling has stopped and the core has confirmed everything, the closing account included."""
-        return self._said_empty and self._outbox.rows == 0
+    # ── another configuration ─────────────────────────────────────────────────────────────────────
+
+    async def apply(self, config: EdgeConfig) -> Change:
+        """Poll by `config` from now on; lines that it does not change go on untouched.
+
+        Only lines and devices change while an edge runs: estate, gateway and data directory must be the
+        same, and the bounds of the outbox hold from the next start. Raises ValueError for a doubled point
+        and WorkFailed when polling has ended; then nothing has changed.
+        """
+        same = (config.estate, config.gateway, config.data_dir)
+        if same != (self._config.estate, self._config.gateway, self._config.data_dir):
+            raise ValueError("another estate, gateway or data directory needs a new start")
+        answer: asyncio.Future[Change] = asyncio.get_running_loop().create_future()
+        self._wishes.append((config, answer))
+        self._hurry()
+        return await answer
+
+    async def _apply(self, config: EdgeConfig, answer: asyncio.Future[Change]) -> None:
+        if self._stopped:
+            answer.set_exception(
+                WorkFailed("polling has ended; a new configuration holds from the next start")
+            )
+            return
+        try:
+            turn = self._place(config)
+        except ValueError as e:
+            answer.set_exception(e)
+            return
+        await self._commit(turn)
+        change = await self._fleet.change(config.lines)
+        self._config = config
+        self._link.announce(config, self._numbers.tables())
+        log.info(
+            "configuration applied cfg=%s kept=%d stopped=%s started=%s",
+            config.cfg_hash, len(change.kept), change.stopped, change.started,
+        )  # fmt: skip
+        if not answer.done():
+            answer.set_result(change)
 
     async def _in_writer(self, function: Callable[..., Any], *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._writer, function, *args)
@@ -181,7 +189,7 @@ class Edge:
         self._account_due = -math.inf
         self._notice(urgent=True)
 
-    async def _ticks(self, packer: Packer) -> None:
+    async def _ticks(self) -> None:
         tick = self._config.tick_s
         while True:
             if not self._link.courier.busy:
@@ -191,12 +199,17 @@ class Edge:
             self._urgent.clear()
             while self._link.commands:
                 await self._command(self._link.commands.popleft())
+            while self._wishes:
+                await self._apply(*self._wishes.popleft())
             account = self._account_is_due()
             held = await self._in_writer(self._outbox.held) if account else None
-            turn = self._turn(packer, account=account, held=held)
+            turn = self._turn(account=account, held=held)
             if account:
-                await self._add_closing(turn, packer)
+                await self._add_closing(turn)
             await self._commit(turn)
+            if self._said_empty:
+                # A table that no reading ever used stays; it is nobody's loss.
+                self.drained = not self._outbox.degraded and not await self._in_writer(self._outbox.held)
             if self._stopped and not self._said_empty and self._outbox.points == 0:
                 self._wake.set()
 
@@ -205,36 +218,43 @@ class Edge:
         taken: Taken = await self._in_writer(self._outbox.commit, turn, wants, self._clock.monotonic())
         self._link.courier.accept(wants, taken)
         for device, n in ((d, n) for (boot, d), n in taken.thinned.items() if boot == self.boot):
-            self._tally.thinned_in_store(self._names.index(device), n)
+            self._numbers.tally.thinned_in_store(self._numbers.index(device), n)
         self._link.pump()
 
-    def _turn(self, packer: Packer, *, account: bool, held: Held | None = None) -> Turn:
+    def _turn(self, *, account: bool, held: Held | None = None) -> Turn:
         """Filter and pack what was read since the last tick."""
-        batch, attrs = self._collector.take()
+        numbers = self._numbers
+        collector, packer, tally = numbers.collector, numbers.packer, numbers.tally
+        batch, attrs = collector.take()
         turn = Turn(self._guard.now(), acks=self._link.take_acks())
-        passed = self._filter.process(batch, self._collector.changed(batch, attrs))
-        devices = self._device_of[batch.gid]
+        passed = numbers.filter.process(batch, collector.changed(batch, attrs))
+        devices = numbers.device_of[batch.gid]
         over = passed & packer.analog(batch) if self._outbox.full else np.zeros(len(batch), np.bool_)
-        self._tally.readings(devices[passed], devices[~passed])
-        self._tally.thinned(devices[over])
+        tally.readings(devices[passed], devices[~passed])
+        tally.thinned(devices[over])
         kept = np.flatnonzero(passed & ~over)
         if len(kept):
             facts = {k: attrs[row] for k, row in enumerate(kept.tolist()) if row in attrs} if attrs else {}
             turn.rows = packer.pack(batch[kept], facts, live=self._link.courier.live)
-        turn.lessons = {self._names[d]: lessons for d, lessons in self._collector.lessons().items()}
+        turn.lessons = {numbers.names[d]: lessons for d, lessons in collector.lessons().items()}
         if self._link.conn != self._outbox.conn:
             self._outbox.conn = self._link.conn
             turn.meta["conn"] = str(self._link.conn)
-        turn.delta = self._tally.delta()
+        turn.delta = tally.delta()
         if account:
-            self._add_account(turn, packer, held or {})
+            self._add_account(turn, held or {})
         return turn
 
     # ── the account ───────────────────────────────────────────────────────────────────────────────
 
     def _account_is_due(self) -> bool:
         now = self._clock.monotonic()
-        if self._stopped and not self._said_empty and self._collector.empty and self._outbox.points == 0:
+        if (
+            self._stopped
+            and not self._said_empty
+            and self._numbers.collector.empty
+            and self._outbox.points == 0
+        ):
             self._said_empty = True
             return True
         if now < self._account_due:
@@ -246,25 +266,25 @@ class Edge:
         self._account_at = now
         return True
 
-    def _add_account(self, turn: Turn, packer: Packer, held: Held) -> None:
+    def _add_account(self, turn: Turn, held: Held) -> None:
         """Cumulative counts with everything of this tick; they are written in the same transaction."""
         waiting = self._outbox.points + sum(r.points for r in turn.rows)
         backlog = self._outbox.backlog + sum(r.points for r in turn.rows if r.lane == "backlog")
-        devices = self._tally.devices()
+        devices = self._numbers.tally.devices()
         account = Account(self.boot, 0, turn.t, devices, waiting, backlog, self.facts(), held=held)
-        turn.rows.append(packer.account(account))
+        turn.rows.append(self._numbers.packer.account(account))
         turn.accounts.append(account)
 
-    async def _add_closing(self, turn: Turn, packer: Packer) -> None:
+    async def _add_closing(self, turn: Turn) -> None:
         """The last word of boots that ended without one, or of which something was thinned since."""
         for account in await self._in_writer(self._outbox.closing):
-            turn.rows.append(packer.account(account))
+            turn.rows.append(self._numbers.packer.account(account))
             turn.accounts.append(account)
 
     def facts(self) -> dict[str, float]:
         """The edge's own health; part of each account."""
         outbox, courier, guard = self._outbox, self._link.courier, self._guard
-        late = max((line.take_late() for line in self._lines), default=0.0)
+        late = max((line.take_late() for line in self._fleet.lines), default=0.0)
         disk = shutil.disk_usage(self._config.data_dir)
         return {
             "connected": float(courier.online),
@@ -281,9 +301,9 @@ class Edge:
             "clock_offset_ms": round(guard.offset),
             "clock_steps": float(guard.steps),
             "clock_last_step_ms": round(guard.last_step_ms),
-            "lines_down": float(sum(not line.up for line in self._lines)),
-            "lines_overloaded": float(sum(line.overloaded for line in self._lines)),
-            "units_silent": float(sum(line.silent_units for line in self._lines)),
+            "lines_down": float(sum(not line.up for line in self._fleet.lines)),
+            "lines_overloaded": float(sum(line.overloaded for line in self._fleet.lines)),
+            "units_silent": float(sum(line.silent_units for line in self._fleet.lines)),
             "late_max_ms": round(late),
             "polling": float(not self._stopped),
         }
@@ -303,7 +323,7 @@ class Edge:
             link.reply(body, ok=payload is not None)
         elif name == "resend":
             link.courier.resend()
-            self._filter.forget()
+            self._numbers.filter.forget()
             link.reply(body, ok=True)
         else:
             link.reply(body, ok=False, error=f"unknown command {name!r:.40}")

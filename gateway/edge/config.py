@@ -6,26 +6,33 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.edge.wire import Wire
 from gateway.ports import DeviceModel, Driver, Uplink
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceConfig:
-    """A device on a line. `timeout_s`: the longest wait for an answer; the edge learns a shorter one."""
+    """A device on a line. `timeout_s`: the longest wait for an answer; the edge learns a shorter one.
+
+    content: hash of what the model was made from; two models with the same one read and decode alike.
+    """
 
     id: str
     unit: int
     model: DeviceModel
     timeout_s: float = 1.0
+    content: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class LineConfig:
     """A TCP connection or a serial bus.
 
-    `max_gap`: unused registers that are cheaper to read than a second request; 50 on TCP, 10 at 19,200 baud
-    and below, 27 at 115,200 (request time / register time). A device model may set its own.
-    `min_timeout_s`: no learnt time-out is shorter.
+    `max_gap`: unused registers that are cheaper to read than a second request (`Wire.max_gap`): 50 on TCP, 10
+    at 19,200 baud and below, 26 at 115,200. A device model may set its own. `wire`: what requests cost, if
+    known: time-outs allow for it, and the rounds of a line's units are spread by it.
+    `min_timeout_s`: no learnt time-out is shorter. content: hash of what the driver was made from; two
+    drivers with the same one are alike.
     """
 
     id: str
@@ -33,6 +40,8 @@ class LineConfig:
     devices: Sequence[DeviceConfig]
     max_gap: int = 50
     min_timeout_s: float = 0.15
+    content: str = ""
+    wire: Wire | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,11 @@ class Link:
         """Publish a table again."""
         self.courier.direct(self.topic("points", tab), payload, retain=True)
 
+    def announce(self, config: EdgeConfig, tables: Sequence[PointTable]) -> None:
+        """Another configuration holds: say so, now and on every connection to come."""
+        self._config, self._tables = config, tables
+        self._say_birth()
+
     def watch(self) -> None:
         """Once a second: tell when the core has not been heard for 60 s; send again what has no receipt."""
         now = self._clock.monotonic()
@@ -110,10 +115,13 @@ class Link:
             direct(self.topic("status"), Status(True, self._boot, self.conn).encode(), retain=True)
             for table in self._tables:
                 self.send_table(table.tab, table.encode())
-            tabs = tuple(t.tab for t in self._tables)
-            birth = Birth(self._boot, self._config.cfg_hash, self._config.software, tabs)
-            direct(self.topic("birth"), birth.encode(), retain=True)
+            self._say_birth()
         self._wake(True)
+
+    def _say_birth(self) -> None:
+        tabs = tuple(t.tab for t in self._tables)
+        birth = Birth(self._boot, self._config.cfg_hash, self._config.software, tabs)
+        self.courier.direct(self.topic("birth"), birth.encode(), retain=True)
 
     def _heard(self, topic: str, payload: bytes) -> None:
         try:
