@@ -1,0 +1,264 @@
+"""Electricity meters of DL/T 645-2007 on a serial bus (RS-485, usually 2400 8E1). Reads only.
+
+A meter answers 20 to 500 ms after the request, with pauses of up to 500 ms between two bytes (clause 5.3).
+Frames carry the meter's address and the data identifier, but no number: an answer that comes after its
+time-out cannot be told from the next one of the same request, so the meter is left alone for a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import termios
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal
+
+import serial
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+
+from drivers import dlt645_codec as codec
+from drivers.dlt645_codec import ANYONE, MORE, READ, READ_ADDRESS, READ_MORE, REFUSED, REPLY, Frame, Item
+from gateway.model import Ms
+from gateway.ports import Answer, Block, Clock, DeviceException, Garbled, LineDown, NoAnswer, Span
+
+QUARANTINE = 3.0
+"""A meter that missed its time-out is not asked again before this many time-outs have passed."""
+SILENT_CHARS = 3.5
+"""The line is free after this many characters of silence (the standard leaves it open; as Modbus does)."""
+
+
+def _twelve(value: Any) -> Any:
+    """YAML reads 000000000001 as 1: leading zeros are put back."""
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    return text.zfill(12) if isinstance(text, str) and text.isdecimal() else text
+
+
+Address = Annotated[str, BeforeValidator(_twelve), Field(pattern=r"^\d{12}$")]
+
+
+class Dlt645Options(BaseModel):
+    """A bus of meters; `port` is the device file.
+
+    addresses: {unit of the device in the site file: the twelve digits on the meter's label} · preamble: FE
+    bytes that wake the meters up before a request.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    port: str = Field(min_length=1)
+    baud: int = Field(2400, ge=300, le=115200)
+    parity: Literal["N", "E", "O"] = "E"
+    stopbits: Literal[1, 2] = 1
+    bytesize: Literal[8] = 8
+    preamble: int = Field(4, ge=0, le=codec.MAX_PREAMBLE)
+    addresses: dict[Annotated[int, Field(ge=0, le=255)], Address]
+
+    @field_validator("addresses")
+    @classmethod
+    def _apart(cls, v: dict[int, str]) -> dict[int, str]:
+        for address in v.values():
+            if address == codec.EVERYONE:
+                raise ValueError(f"{address} is the address of all meters; write the one on the label")
+            if list(v.values()).count(address) > 1:
+                raise ValueError(f"meter {address} stands at two units; each meter has one")
+        return v
+
+    @property
+    def char_s(self) -> float:
+        """Time of one character on the wire: start, data, parity, stop bits."""
+        return (1 + self.bytesize + (self.parity != "N") + self.stopbits) / self.baud
+
+    def device_faults(self, unit: int, spans: Sequence[Span]) -> Iterator[tuple[str, str, str]]:
+        """(field of the device, what is wrong, what to do), before anything is read."""
+        if unit not in self.addresses:
+            hint = f'add {unit}: "000000000001" with the digits on the label to options.addresses of the line'
+            yield "unit", f"unit {unit} has no meter address", hint
+        for span in spans:
+            try:
+                codec.parse_item(span.sentence)
+            except ValueError as e:
+                yield "profile", str(e), "choose a profile of DL/T 645 meters"
+                return
+
+
+class Dlt645Driver:
+    """One bus with its meters, one request at a time."""
+
+    def __init__(self, options: Dlt645Options, clock: Clock) -> None:
+        self._options = options
+        self._clock = clock
+        self._port: serial.Serial | None = None
+        self._lost = ""
+        self._news = asyncio.Event()
+        self._quiet_from = 0.0
+        self._quarantine: dict[str, float] = {}
+        self._forget()
+
+    def _forget(self) -> None:
+        self._rest, self._junk = b"", b""
+        self._frames: list[tuple[Frame, Ms]] = []
+
+    async def open(self) -> None:
+        """Open the port. Raises LineDown. Idempotent when open."""
+        if self._port is not None:
+            return
+        o = self._options
+        try:
+            self._port = serial.Serial(
+                o.port, o.baud, o.bytesize, o.parity, o.stopbits, timeout=0, write_timeout=0, exclusive=True
+            )
+            self._port.reset_input_buffer()
+        except (serial.SerialException, OSError, termios.error) as e:  # termios: no such speed or parity
+            self._drop_port()
+            raise LineDown(f"{o.port} cannot be opened at {o.baud} {o.bytesize}{o.parity}: {e}") from e
+        self._lost = ""
+        self._forget()
+        asyncio.get_running_loop().add_reader(self._port.fileno(), self._receive)
+
+    async def close(self) -> None:
+        """Close the port; idempotent."""
+        self._drop_port()
+
+    async def read(self, block: Block, timeout_s: float) -> Answer:
+        """The values of `block.sentence` (see dlt645_codec.Item) as `fields[1:]`; further frames included.
+
+        A refusal is a DeviceException whose code is the error word. A meter that missed its time-out is not
+        asked again for QUARANTINE time-outs (NoAnswer at once), unless something of it was heard.
+        """
+        address, item = self._target(block)
+        where = f"meter {address} at {self._options.port}"
+        if self._clock.monotonic() < self._quarantine.get(address, 0.0):
+            raise NoAnswer(f"{where}: its late answer is still awaited")
+        await self._silence()
+        started = self._clock.monotonic()
+        data, t = b"", self._clock.now()
+        try:
+            async with asyncio.timeout(timeout_s):
+                for number in range(256):
+                    frame, t = await self._exchange(address, item, number)
+                    data += _part(frame, number)
+                    if not frame.control & MORE or len(data) > item.size:
+                        break
+        except TimeoutError:
+            raise self._missed(address, where, started, timeout_s) from None
+        try:
+            fields = (block.sentence, *item.fields(data))
+        except ValueError as e:
+            raise Garbled(f"{where}: {e}") from None
+        return Answer(block, t, fields=fields, rtt_s=self._clock.monotonic() - started)
+
+    async def read_address(self, timeout_s: float) -> str:
+        """The address of the only meter on the line. Raises NoAnswer, Garbled, LineDown."""
+        await self._silence()
+        started = self._clock.monotonic()
+        try:
+            async with asyncio.timeout(timeout_s):
+                self._send(Frame(ANYONE, READ_ADDRESS))
+                while True:
+                    frame, _ = await self._next()
+                    if (
+                        frame.control == READ_ADDRESS | REPLY
+                        and codec.wire_address(frame.address) == frame.data
+                    ):
+                        return frame.address
+        except TimeoutError:
+            raise self._missed(ANYONE, self._options.port, started, timeout_s) from None
+
+    def _target(self, block: Block) -> tuple[str, Item]:
+        try:
+            return self._options.addresses[block.unit], codec.parse_item(block.sentence)
+        except KeyError:
+            raise NoAnswer(f"unit {block.unit} of {self._options.port} has no meter address") from None
+        except ValueError as e:
+            raise NoAnswer(f"unit {block.unit} of {self._options.port}: {e}") from None
+
+    async def _exchange(self, address: str, item: Item, number: int) -> tuple[Frame, Ms]:
+        """One request and the frame that answers it: this meter, this kind, this identifier."""
+        function = READ_MORE if number else READ
+        self._send(Frame(address, function, codec.request_data(item.di, number or None)))
+        while True:
+            frame, t = await self._next()
+            if frame.address != address:
+                continue
+            if frame.control == function | REPLY | REFUSED and len(frame.data) == 1:
+                word = frame.data[0]
+                raise DeviceException(word, f"meter {address}: {item.di:08X}: {codec.error_text(word)}")
+            right = frame.control | MORE == function | REPLY | MORE
+            if right and frame.data[:4] == codec.request_data(item.di) and _numbered(frame, number):
+                return frame, t
+
+    def _send(self, frame: Frame) -> None:
+        self._forget()
+        if self._port is None:
+            raise LineDown(f"{self._options.port} is closed{self._lost}")
+        try:
+            self._port.write(codec.encode(frame, self._options.preamble))
+        except (serial.SerialException, OSError) as e:
+            self._lost = f": {e}"
+            self._drop_port()
+            raise LineDown(f"{self._options.port}: {e}") from e
+
+    async def _next(self) -> tuple[Frame, Ms]:
+        """The next whole frame, whoever sent it; an adapter that echoes gives our own request first."""
+        while not self._frames:
+            if self._port is None:
+                raise LineDown(f"{self._options.port} is closed{self._lost}")
+            self._news.clear()
+            await self._news.wait()
+        frame, t = self._frames.pop(0)
+        if frame.control & REPLY:
+            self._junk += codec.encode(frame, 0)  # until it turns out to be the right one
+        return frame, t
+
+    def _missed(self, address: str, where: str, started: float, timeout_s: float) -> Garbled | NoAnswer:
+        """What a time-out was: silence, or something that is not the answer."""
+        heard = self._junk + self._rest
+        if codec.wire_address(address) not in heard:
+            self._quarantine[address] = started + QUARANTINE * timeout_s
+        if heard:
+            shown = heard[:24].hex(" ") + (" …" if len(heard) > 24 else "")
+            return Garbled(f"{where}: no answer to this request in {shown}")
+        return NoAnswer(f"{where}: nothing in {timeout_s:.3f} s")
+
+    async def _silence(self) -> None:
+        """Wait until the line has been silent; what came unasked is thrown away."""
+        while True:
+            left = self._quiet_from + SILENT_CHARS * self._options.char_s - self._clock.monotonic()
+            if left > 0:
+                await self._clock.sleep_real(left)
+            before = self._quiet_from
+            # One turn of the loop reads what the port has already received.
+            await asyncio.sleep(0)
+            if left <= 0 and self._quiet_from == before:
+                return
+
+    def _receive(self) -> None:
+        assert self._port is not None
+        try:
+            data = self._port.read(4096)
+        except (serial.SerialException, OSError) as e:
+            self._lost = f": {e}"
+            self._drop_port()
+            self._news.set()
+            return
+        self._quiet_from = self._clock.monotonic()
+        frames, self._rest, junk = codec.split(self._rest + data)
+        self._junk = (self._junk + junk)[-256:]
+        now = self._clock.now()
+        self._frames += [(frame, now) for frame in frames]
+        if frames:
+            self._news.set()
+
+    def _drop_port(self) -> None:
+        if self._port is not None:
+            asyncio.get_running_loop().remove_reader(self._port.fileno())
+            self._port.close()
+            self._port = None
+
+
+def _numbered(frame: Frame, number: int) -> bool:
+    """A further frame ends with the number of its request; the first has none."""
+    return not number or (len(frame.data) > 4 and frame.data[-1] == number & 0xFF)
+
+
+def _part(frame: Frame, number: int) -> bytes:
+    """The values' bytes of a frame: behind the identifier, without the number of a further frame."""
+    return frame.data[4:-1] if number else frame.data[4:]
