@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from drivers.ascii_line import AsciiLineDriver, AsciiLineOptions
-from drivers.modbus import RtuDriver, RtuOptions, TcpDriver, TcpOptions
+from drivers.modbus import AsciiDriver, RtuDriver, RtuTcpDriver, TcpDriver
+from drivers.modbus_options import ModbusAsciiOptions, RtuOptions, RtuTcpOptions, TcpOptions
 from gateway.config.site import check_as
 from gateway.config.yamlmarks import Marks
 from gateway.errors import BadInput
@@ -47,4 +48,6 @@ def make_driver(kind: str, options: Mapping[str, Any], clock: Clock) -> Driver:
 
 register("modbus_tcp", TcpOptions, TcpDriver)
 register("modbus_rtu", RtuOptions, RtuDriver)
+register("modbus_rtu_tcp", RtuTcpOptions, RtuTcpDriver)
+register("modbus_ascii", ModbusAsciiOptions, AsciiDriver)
 register("ascii_line", AsciiLineOptions, AsciiLineDriver)

@@ -134,6 +134,35 @@ class RtuDevice(Device):
         return [frame]
 
 
+class AsciiDevice(Device):
+    """Modbus ASCII."""
+
+    modes = (
+        "silent", "short", "long", "byte count too small", "foreign unit", "bad crc", "other function",
+        "other exception", "junk", "half", "no hex", "twice",
+    )  # fmt: skip
+
+    def reply(self, request: bytes) -> list[bytes]:
+        asked = bytes.fromhex(request.strip(b":\r\n").decode("ascii"))
+        assert sum(asked) & 0xFF == 0
+        body = bytes((asked[0] + (self.mode == "foreign unit"),)) + _pdu(self, asked[1:-1])
+        check = -sum(body) + (self.mode == "bad crc") & 0xFF
+        frame = b":%s%02X\r\n" % (body.hex().upper().encode(), check)
+        if self.mode == "junk":
+            return [b"\x99" * 9]
+        if self.mode == "junk first":
+            return [b"\x00\xff:0103" + frame]
+        if self.mode == "half":
+            return [frame[:-3]]
+        if self.mode == "no hex":
+            return [frame[:9] + b"XY" + frame[11:]]
+        if self.mode == "twice":
+            return [frame + frame]
+        if self.mode == "in pieces":
+            return [frame[:3], frame[3:10], frame[10:]]
+        return [frame]
+
+
 class TextDevice(Device):
     """The blueprint's made-up protocol."""
 
@@ -195,9 +224,19 @@ async def on_tcp(device: Device, request_size: int | None) -> AsyncIterator[Devi
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+def _request_size(device: Device, held: bytearray) -> int:
+    """Bytes of the request at the front; 0: not whole yet."""
+    if isinstance(device, AsciiDevice):
+        return held.find(b"\r\n") + 2 if b"\r\n" in held else 0
+    if len(held) < 8:
+        return 0
+    assert crc16(bytes(held[:6])) == bytes(held[6:8])
+    return 8
+
+
 @asynccontextmanager
-async def on_pty(device: RtuDevice, baud: int = 115200) -> AsyncIterator[RtuDevice]:
-    """The device at the far end of a pseudo-terminal."""
+async def on_pty(device: Device, baud: int = 115200, *, echo: bool = False) -> AsyncIterator[Device]:
+    """The device at the far end of a pseudo-terminal; `echo`: the master hears what it sends."""
     master, slave = os.openpty()
     tty.setraw(slave)
     os.set_blocking(master, False)
@@ -212,10 +251,11 @@ async def on_pty(device: RtuDevice, baud: int = 115200) -> AsyncIterator[RtuDevi
     def ready() -> None:
         with contextlib.suppress(BlockingIOError):
             held.extend(os.read(master, 1024))
-        while len(held) >= 8:
-            request = bytes(held[:8])
-            del held[:8]
-            assert crc16(request[:-2]) == request[-2:]
+        while size := _request_size(device, held):
+            request = bytes(held[:size])
+            del held[:size]
+            if echo:
+                send(request)
             device.receive(request, send)
 
     loop = asyncio.get_running_loop()

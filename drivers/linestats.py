@@ -1,0 +1,86 @@
+"""What a driver counted, per unit, since it was made. Exact: a simulator counts the same."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.model import Ms
+
+RTT_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+"""Upper bounds of the round-trip histogram; the last bucket is for all that took longer."""
+
+
+@dataclass(slots=True)
+class UnitStats:
+    """One unit.
+
+    requests: frames sent · answers: good ones · exceptions: by code · timeouts: nothing came · faults:
+    refused answers by fault · cut_off: the line went away under the request · late: late frames thrown away
+    beside the right one · held: reads not sent, because a late answer was awaited or the bus was never
+    silent · last_ok: site time of the last good answer (0: never) · rtt: histogram of the good answers over
+    RTT_MS.
+    requests = answers + Σ exceptions + timeouts + Σ faults + cut_off, and those under way or given up.
+    """
+
+    requests: int = 0
+    answers: int = 0
+    exceptions: Counter[int] = field(default_factory=Counter)
+    timeouts: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    cut_off: int = 0
+    late: int = 0
+    held: int = 0
+    bytes_out: int = 0
+    bytes_in: int = 0
+    last_ok: Ms = 0
+    rtt: list[int] = field(default_factory=lambda: [0] * (len(RTT_MS) + 1))
+
+    def answered(self, t: Ms, rtt_s: float) -> None:
+        """A good answer at site time `t`."""
+        self.answers += 1
+        self.last_ok = t
+        self.rtt[bisect_left(RTT_MS, rtt_s * 1000)] += 1
+
+    @property
+    def explained(self) -> int:
+        """Requests whose end is known."""
+        failed = self.exceptions.total() + self.timeouts + self.faults.total() + self.cut_off
+        return self.answers + failed
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a page or a program."""
+        return {
+            "requests": self.requests,
+            "answers": self.answers,
+            "exceptions": dict(self.exceptions),
+            "timeouts": self.timeouts,
+            "faults": {str(fault): n for fault, n in self.faults.items()},
+            "cut_off": self.cut_off,
+            "late": self.late,
+            "held": self.held,
+            "bytes_out": self.bytes_out,
+            "bytes_in": self.bytes_in,
+            "last_ok": self.last_ok,
+            "rtt": list(self.rtt),
+        }
+
+
+@dataclass(slots=True)
+class LineStats:
+    """All units of a line.
+
+    opened: connections made · unasked: bytes nobody had asked for · busy_s: time during which the line waited
+    for an answer, so that busy_s over the time elapsed is its utilisation.
+    """
+
+    units: dict[int, UnitStats] = field(default_factory=dict)
+    opened: int = 0
+    unasked: int = 0
+    busy_s: float = 0.0
+
+    def unit(self, number: int) -> UnitStats:
+        """The counts of one unit, made when it is first asked."""
+        return self.units.setdefault(number, UnitStats())

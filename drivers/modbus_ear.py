@@ -1,0 +1,77 @@
+"""One exchange as the bytes see it: what was sent, what came since, and which of it is the answer."""
+
+from __future__ import annotations
+
+from drivers.linestats import LineStats
+from drivers.modbus_frames import Fault, Found, Refused, Wire, hexed
+from drivers.trace import FrameTrace
+from gateway.ports import Block, Clock
+
+
+class Ear:
+    """Hears all bytes of a line; counts and records them, and judges those of the request under way.
+
+    echo: the adapter hears what it sends. `heard`: the bytes since the request, without the echo;
+    `quiet_from`: monotonic time (s) of the last byte.
+    """
+
+    def __init__(self, wire: Wire, clock: Clock, stats: LineStats, *, echo: bool) -> None:
+        self._wire, self._clock, self._stats, self._echo = wire, clock, stats, echo
+        self.trace = FrameTrace()
+        self.asked: Block | None = None
+        self.heard = self.pdu = b""
+        self.quiet_from = 0.0
+        self._sent = b""
+        self._held = 0
+
+    def begin(self, block: Block) -> None:
+        """From now on an answer to this block is awaited."""
+        self.heard, self.pdu, self.asked = b"", b"", block
+
+    def end(self) -> None:
+        """Whatever comes from now on is not asked for."""
+        self.asked = None
+
+    def reset(self) -> None:
+        """A new connection holds no old bytes."""
+        self._held = 0
+
+    def sending(self, frame: bytes) -> None:
+        """The request goes out; bytes that had come before are thrown away."""
+        self._sent, self._held = (frame if self._echo else b""), 0
+        if self.asked is not None:
+            counts = self._stats.unit(self.asked.unit)
+            counts.requests += 1
+            counts.bytes_out += len(frame)
+            self.trace.sent(self._clock.now(), self.asked.unit, frame)
+
+    def hear(self, data: bytes, transaction: int) -> Found | None:
+        """All bytes that the connection holds, each time some come. Raises Refused."""
+        self._note(data)
+        if self.asked is None:
+            return None
+        self.heard = self._without_echo(data)
+        found = self._wire.find(self.asked, transaction, self.heard) if self.heard else None
+        if found is not None:
+            self._stats.unit(self.asked.unit).late += found.late
+            self.pdu, self.asked = found.pdu, None
+            self._held = max(0, len(data) - len(found.frame))
+        return found
+
+    def _note(self, data: bytes) -> None:
+        new = data[self._held :] if len(data) > self._held else data
+        self._held = len(data)
+        self.quiet_from = self._clock.monotonic()
+        if self.asked is None:
+            self._stats.unasked += len(new)
+        else:
+            self._stats.unit(self.asked.unit).bytes_in += len(new)
+        self.trace.heard(self._clock.now(), self.asked.unit if self.asked else None, new)
+
+    def _without_echo(self, data: bytes) -> bytes:
+        """What came behind the echo of our own request."""
+        if data.startswith(self._sent):
+            return data[len(self._sent) :]
+        if self._sent.startswith(data):
+            return b""
+        raise Refused(Fault.ECHO, f"sent {hexed(self._sent)}, but the line echoed {hexed(data)}")

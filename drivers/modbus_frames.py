@@ -1,0 +1,332 @@
+"""Is this the answer to that request? Pure judgement over bytes, for every form in which Modbus travels.
+
+An answer counts only as a whole: unit, function, byte count, length and check sum must be those of the very
+request (on TCP also its transaction). Everything else is refused with the fault that a technician can act on.
+
+Forms: Modbus Messaging on TCP/IP V1.0b, 3.1.3 (MBAP header); Modbus over Serial Line V1.02, 2.5.1 (RTU) and
+2.5.2 (ASCII). Registers and bits: Modbus Application Protocol V1.1b3, functions 1 to 4.
+
+What a check sum cannot see stays unseen: CRC-16 lets 1 in 65,536 randomly damaged RTU frames pass, the LRC of
+ASCII 1 in 256; Modbus TCP has none of its own and trusts the check sum of TCP.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import a2b_hex
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.ports import Block, DeviceException, Garbled, NoAnswer
+
+FUNCTIONS = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
+BIT_FUNCTIONS = (1, 2)
+EXCEPTIONS = {
+    1: "exception 1, illegal function",
+    2: "exception 2, illegal address",
+    3: "exception 3, illegal value",
+    4: "exception 4, device failure",
+    5: "exception 5, still working on it",
+    6: "exception 6, busy",
+    8: "exception 8, memory parity",
+    10: "exception 10, gateway path unavailable",
+    11: "exception 11, the device behind the gateway is silent",
+}
+NOISE = b"\x00\xff"
+"""What a bus shows when its drivers switch over; no unit that answers on a bus has such an address."""
+LATE_WINDOW = 1000
+"""Transactions this far back are late answers of ours; others are foreign."""
+
+
+class Fault(StrEnum):
+    """What is wrong with an answer. Written to statistics: names are never changed."""
+
+    CRC = "crc"  # the check sum (CRC, LRC) does not match
+    CUT = "cut"  # it began and never became whole
+    SHORT = "short"  # fewer data than asked for
+    LONG = "long"  # more data than asked for
+    BYTE_COUNT = "byte_count"  # it says another length than it has
+    UNIT = "foreign_unit"
+    FUNCTION = "foreign_function"
+    TRANSACTION = "foreign_transaction"
+    LATE = "late"  # the answer to an earlier request
+    JUNK = "junk"  # no frame of this protocol
+    BABBLE = "babble"  # the bus is never silent
+    ECHO = "echo"  # the local echo is not what was sent: two talk at once
+
+
+class Refused(Garbled):
+    """A garbled answer, with its fault."""
+
+    def __init__(self, fault: Fault, message: str) -> None:
+        self.fault = fault
+        super().__init__(message)
+
+
+class Found(NamedTuple):
+    """The answer among the bytes: its PDU, the frame for the library, and late frames that were skipped."""
+
+    pdu: bytes
+    frame: bytes
+    late: int = 0
+
+
+Find = Callable[[Block, int, bytes], Found | None]
+"""(block, transaction, all bytes since the request) → the answer; None: wait for more. Raises Refused."""
+Explain = Callable[[Block, int, bytes], Fault]
+"""What these bytes are, when no more came in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """A form of Modbus.
+
+    find: the answer among bytes · explain: why there is none · chars: length of the answer to a block ·
+    speaker: the unit that these bytes seem to come from.
+    """
+
+    name: str
+    find: Find
+    explain: Explain
+    chars: Callable[[Block], int]
+    speaker: Callable[[bytes], int | None]
+
+
+# ── what all forms share ──────────────────────────────────────────────────────────────────────────────
+
+
+def data_bytes(block: Block) -> int:
+    """Bytes of data in the answer to a block."""
+    return (block.count + 7) // 8 if FUNCTIONS[block.area] in BIT_FUNCTIONS else 2 * block.count
+
+
+def reading(block: Block, pdu: bytes) -> NDArray[np.uint16]:
+    """Registers or 0/1 bits of a checked PDU. Raises DeviceException when it is one."""
+    if pdu[0] & 0x80:
+        code = pdu[1]
+        raise DeviceException(code, f"unit {block.unit}: {EXCEPTIONS.get(code, f'exception {code}')}")
+    if FUNCTIONS[block.area] in BIT_FUNCTIONS:
+        bits = np.unpackbits(np.frombuffer(pdu, np.uint8, offset=2), bitorder="little")
+        return bits[: block.count].astype(np.uint16)
+    return np.frombuffer(pdu, ">u2", offset=2).astype(np.uint16)
+
+
+def listen(wire: Wire, block: Block, transaction: int, chunks: Iterable[bytes]) -> NDArray[np.uint16]:
+    """What a driver makes of these arrivals, without sockets and time.
+
+    Raises DeviceException, Refused, and NoAnswer when nothing came.
+    """
+    heard = b""
+    for chunk in chunks:
+        heard += chunk
+        found = wire.find(block, transaction, heard)
+        if found is not None:
+            return reading(block, found.pdu)
+    if not heard:
+        raise NoAnswer("nothing came")
+    raise Refused(wire.explain(block, transaction, heard), hexed(heard))
+
+
+def hexed(data: bytes) -> str:
+    """The first bytes, for a message."""
+    return data[:24].hex(" ") + (" …" if len(data) > 24 else "")
+
+
+def _pdu_fault(pdu: bytes, block: Block) -> Fault | None:
+    """None when it answers the block or is an exception to it."""
+    function, size = FUNCTIONS[block.area], data_bytes(block)
+    if len(pdu) < 2:
+        return Fault.CUT
+    if pdu[0] & 0x7F != function:
+        return Fault.FUNCTION
+    if pdu[0] & 0x80:
+        return None if len(pdu) == 2 else Fault.LONG
+    if pdu[1] != len(pdu) - 2:
+        return Fault.BYTE_COUNT
+    return None if pdu[1] == size else Fault.SHORT if pdu[1] < size else Fault.LONG
+
+
+def _checked(pdu: bytes, block: Block) -> bytes:
+    fault = _pdu_fault(pdu, block)
+    if fault is None:
+        return pdu
+    function, size = FUNCTIONS[block.area], data_bytes(block)
+    raise Refused(
+        fault,
+        f"unit {block.unit}: {hexed(pdu)} instead of function {function} with {size} bytes of data",
+    )
+
+
+# ── TCP ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def frames(data: bytes) -> list[bytes]:
+    """The whole MBAP frames at the front of the bytes."""
+    found = []
+    while len(data) >= 8:
+        size = 6 + int.from_bytes(data[4:6], "big")
+        if len(data) < size or size < 8:
+            break
+        found.append(data[:size])
+        data = data[size:]
+    return found
+
+
+def whole_frames(data: bytes) -> bool:
+    """True when the bytes end where a frame ends."""
+    return sum(map(len, frames(data))) == len(data)
+
+
+def _find_tcp(block: Block, transaction: int, heard: bytes) -> Found | None:
+    whole = frames(heard)
+    rest = heard[sum(map(len, whole)) :]
+    for header in (*whole, rest):
+        size = int.from_bytes(header[4:6], "big") if len(header) >= 6 else 3
+        if len(header) >= 4 and (header[2:4] != b"\0\0" or not 3 <= size <= 254):
+            raise Refused(Fault.JUNK, f"not Modbus TCP: {hexed(header)}")
+    for late, frame in enumerate(whole):
+        number = int.from_bytes(frame[:2], "big")
+        if number == transaction:
+            if frame[6] != block.unit:
+                raise Refused(Fault.UNIT, f"unit {block.unit}: unit {frame[6]} answered")
+            return Found(_checked(frame[7:], block), heard, late)
+        if number == 0:
+            raise Refused(Fault.TRANSACTION, f"unit {block.unit}: an answer without a transaction id")
+    return None
+
+
+def _explain_tcp(block: Block, transaction: int, heard: bytes) -> Fault:
+    if len(heard) >= 2 and heard[:2] == transaction.to_bytes(2, "big"):
+        return Fault.CUT
+    if len(heard) < 8:
+        return Fault.CUT
+    back = transaction - int.from_bytes(heard[:2], "big")
+    return Fault.LATE if 0 < back < LATE_WINDOW else Fault.TRANSACTION
+
+
+# ── RTU ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _crc_table() -> list[int]:
+    table = []
+    for byte in range(256):
+        crc = byte
+        for _ in range(8):
+            crc = crc >> 1 ^ 0xA001 if crc & 1 else crc >> 1
+        table.append(crc)
+    return table
+
+
+_CRC = _crc_table()
+
+
+def crc16(data: bytes) -> bytes:
+    """CRC-16/MODBUS, low byte first as on the wire.
+
+    >>> crc16(bytes.fromhex("01 04 00 00 00 02")).hex(" ")
+    '71 cb'
+    """
+    crc = 0xFFFF
+    for byte in data:
+        crc = crc >> 8 ^ _CRC[(crc ^ byte) & 0xFF]
+    return crc.to_bytes(2, "little")
+
+
+def _good_crc(frame: bytes) -> bool:
+    return len(frame) >= 4 and crc16(frame[:-2]) == frame[-2:]
+
+
+def _without_noise(block: Block, heard: bytes) -> bytes:
+    return heard if block.unit in NOISE else heard.lstrip(NOISE)
+
+
+def _rtu_size(block: Block) -> int:
+    """Unit, function, byte count, data, CRC."""
+    return 3 + data_bytes(block) + 2
+
+
+def _find_rtu(block: Block, transaction: int, heard: bytes) -> Found | None:
+    data = _without_noise(block, heard)
+    function, size = FUNCTIONS[block.area], _rtu_size(block)
+    if len(data) == 5 and data[:2] == bytes((block.unit, function | 0x80)) and _good_crc(data):
+        return Found(data[1:-2], data)
+    if len(data) < size:
+        return None
+    if len(data) > size or data[0] != block.unit or not _good_crc(data):
+        fault = _explain_rtu(block, transaction, heard)
+        raise Refused(fault, f"unit {block.unit}: not its answer ({fault}): {hexed(heard)}")
+    return Found(_checked(data[1:-2], block), data)
+
+
+def _explain_rtu(block: Block, transaction: int, heard: bytes) -> Fault:
+    data = _without_noise(block, heard)
+    mine = bytes((block.unit, FUNCTIONS[block.area]))
+    if _good_crc(data):
+        return Fault.UNIT if data[0] != block.unit else _pdu_fault(data[1:-2], block) or Fault.LONG
+    if data[:2] == mine:
+        size = len(data) - _rtu_size(block)
+        return Fault.CRC if size == 0 else Fault.CUT if size < 0 else Fault.LONG
+    return Fault.CRC if len(data) == _rtu_size(block) and mine not in data else Fault.JUNK
+
+
+# ── ASCII ─────────────────────────────────────────────────────────────────────────────────────────────
+
+ASCII_END = b"\r\n"
+ASCII_LONGEST = 513
+_HEX = re.compile(rb"([0-9A-F]{2})+")
+
+
+def lrc(data: bytes) -> int:
+    """Two's complement of the sum of the bytes (Modbus over Serial Line V1.02, 2.5.2.2 and 6.2.1)."""
+    return -sum(data) & 0xFF
+
+
+def _ascii_chars(block: Block) -> int:
+    return 1 + 2 * (3 + data_bytes(block) + 1) + 2
+
+
+def _find_ascii(block: Block, transaction: int, heard: bytes) -> Found | None:
+    """A colon begins a frame wherever it comes: what stood before it is thrown away (2.5.2.1)."""
+    end = heard.find(ASCII_END, heard.find(b":") + 1)
+    if b":" not in heard or end < 0:
+        if len(heard) > 2 * ASCII_LONGEST:
+            raise Refused(Fault.LONG, f"unit {block.unit}: {len(heard)} characters without an end")
+        return None
+    start = heard.rfind(b":", 0, end)
+    frame = heard[start : end + 2]
+    if not _HEX.fullmatch(frame, 1, len(frame) - 2):
+        raise Refused(Fault.CRC, f"unit {block.unit}: not hexadecimal: {frame[:48]!r}")
+    body = a2b_hex(frame[1:-2])
+    if len(body) < 3 or lrc(body[:-1]) != body[-1]:
+        raise Refused(Fault.CRC, f"unit {block.unit}: not its answer, the LRC is wrong: {frame[:48]!r}")
+    if body[0] != block.unit:
+        raise Refused(Fault.UNIT, f"unit {block.unit}: unit {body[0]} answered")
+    if heard[end + 2 :]:
+        raise Refused(Fault.LONG, f"unit {block.unit}: more behind its answer: {heard[end + 2 :][:48]!r}")
+    return Found(_checked(body[1:-1], block), frame)
+
+
+def _explain_ascii(block: Block, transaction: int, heard: bytes) -> Fault:
+    return Fault.CUT if b":" in heard else Fault.JUNK
+
+
+def _first(data: bytes) -> int | None:
+    return data[0] if data else None
+
+
+def _ascii_speaker(heard: bytes) -> int | None:
+    try:
+        return _first(a2b_hex(heard.partition(b":")[2][:2]))
+    except ValueError:
+        return None
+
+
+TCP = Wire("tcp", _find_tcp, _explain_tcp, lambda block: 9 + data_bytes(block), lambda h: _first(h[6:]))
+RTU = Wire("rtu", _find_rtu, _explain_rtu, _rtu_size, lambda h: _first(h.lstrip(NOISE)))
+ASCII = Wire("ascii", _find_ascii, _explain_ascii, _ascii_chars, _ascii_speaker)
+WIRES = {wire.name: wire for wire in (TCP, RTU, ASCII)}
