@@ -2,7 +2,7 @@
 
 One SQLite file (WAL, synchronous=FULL), written by one thread with one commit per tick. Blocking: every
 method is called in that thread. A file that is damaged is moved aside; while the disk refuses to take more
-the newest batches wait in memory and are written when it does again.
+the newest batches wait in memory and are written when it does again. Both are bounded (see outbox_room).
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ import logging
 import secrets
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
 
 from gateway.codec import Account, Ack, DeviceAccount
-from gateway.edge.outbox_file import add_delta, connect, make_room, move_aside
+from gateway.edge import outbox_file
+from gateway.edge.outbox_file import Count
+from gateway.edge.outbox_room import Maker, Room
+from gateway.edge.outbox_turn import Taken, Turn, Want
 from gateway.edge.pack import Row
 from gateway.edge.plan import Range
 from gateway.edge.tally import replay
@@ -29,83 +31,54 @@ from gateway.model import Ms
 
 log = logging.getLogger(__name__)
 
+__all__ = ["Outbox", "OutboxLost", "Taken", "Turn", "Want"]
+
 RETRY_S = 5.0
 THIN_FROM = 0.9
-"""Share of the bound at which thinning starts."""
+"""Share of the bound at which room is made."""
 MEMORY_BYTES = 64_000_000
 """Bound of what waits in memory for a disk that takes nothing."""
+AGE_EVERY_S = 10.0
+DAY: Ms = 86_400_000
+GIVEN_AHEAD = 5_000
+"""Rows beyond the last one sent that count as sent after a crash, so that not every sending is written."""
 
 CONFIRMED = ("event", "state", "account", "live", "backlog")
 """Lanes whose rows leave by receipts of their own."""
 
-_COLUMNS = "n, boot, lane, seq, topic, payload, tab, points, retain"
-"""In the order of Row's fields."""
-_TAKE = f"SELECT {_COLUMNS} FROM rows WHERE lane=? AND n>? ORDER BY n LIMIT ?"  # noqa: S608 - constants
-
-_PRUNE = "DELETE FROM accounts WHERE boot NOT IN (SELECT boot FROM rows UNION SELECT boot FROM deltas)"
+Payload = bytes
 
 
 class OutboxLost(Permanent):
     """The file was damaged while in use; after a restart it is moved aside and a new boot begins."""
 
 
-@dataclass(slots=True)
-class Turn:
-    """Everything of one tick, written in one transaction.
-
-    delta: what the account gained by these rows (Tally.delta) · account: replaces the boot's account and
-    swallows its deltas · lessons: all lessons of a device · tables: (tab, payload, device of each point).
-    """
-
-    t: Ms
-    rows: list[Row] = field(default_factory=list)
-    acks: list[Ack] = field(default_factory=list)
-    delta: bytes = b""
-    accounts: list[Account] = field(default_factory=list)
-    lessons: dict[str, Sequence[Lesson]] = field(default_factory=dict)
-    tables: list[tuple[str, bytes, list[str]]] = field(default_factory=list)
-    meta: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Want:
-    """Rows of a lane behind `after`, at most `limit`."""
-
-    after: int
-    limit: int
-
-
-@dataclass(slots=True)
-class Taken:
-    """What a commit gives back: rows to send by lane, and the newest row number of each lane.
-
-    thinned: points dropped by (boot, device); they are already in the boot's deltas.
-    """
-
-    rows: dict[str, list[Row]]
-    tops: dict[str, int]
-    thinned: Counter[tuple[str, str]]
-
-
 class Outbox:
-    """`max_bytes` bounds the payload kept."""
+    """`max_bytes` bounds what is kept, `days` (site time; 0: no bound) how long telemetry and states are.
 
-    def __init__(self, path: Path, max_bytes: int) -> None:
-        self._path, self._max = path, max_bytes
+    last_t: the stamp of the newest tick of an earlier boot · dropped: points given up whole since the start,
+    by lane (those that were thinned not counted).
+    """
+
+    def __init__(self, path: Path, max_bytes: int, days: float = 0.0) -> None:
+        self._path, self._max, self._age = path, max_bytes, round(days * DAY)
         self._db: sqlite3.Connection | None = None
+        self._memory: sqlite3.Connection | None = None
         self._boot = ""
-        self._pending: list[Turn] = []
-        self._in_memory = 0
-        self._retry_at = 0.0
+        self._acks: dict[tuple[str, str], int] = {}  # that the file has not seen yet
+        self._retry_at = self._age_at = 0.0
         self._given: Counter[str] = Counter()
+        self._given_noted: dict[str, int] = {}
         self._devices: dict[str, list[str]] = {}
         self._boots: set[str] = set()
         self._tops: dict[str, int] = {}
-        self.rows = self.points = self.bytes = self.backlog = 0
+        self._count, self._in_memory = Count(), Count()
         self.moved_aside = 0
+        self.dropped: Counter[str] = Counter()
         self.client_id = ""
         self.conn = 0
         self.first_n = 1
+        self.last_t: Ms = 0
         self.lessons: dict[str, list[Lesson]] = {}
 
     # ── opening ───────────────────────────────────────────────────────────────────────────────────
@@ -126,6 +99,7 @@ class Outbox:
                 raise Permanent(f"{self._path} is in use by another process; stop it first") from e
             log.error("outbox cannot be written file=%s cause=%r; going on in memory", self._path, str(e))
             self._close_file()
+            self._memory = outbox_file.in_memory()
             self.first_n = now * 1000  # above every number that the unreadable file may hold
         last = int(self._meta("boot_ms", "0"))
         start = max(now, last + 1)
@@ -133,41 +107,35 @@ class Outbox:
         self._boots.add(self._boot)
         self.client_id = self._meta("client_id", "") or secrets.token_hex(4)
         self.conn = int(self._meta("conn", "0"))
+        self.last_t = int(self._meta("last_t", "0"))
         self.commit(Turn(now, meta={"boot_ms": str(start), "client_id": self.client_id}), {}, 0.0)
         return self._boot
 
     def _open(self) -> None:
         try:
-            self._db = connect(self._path)
+            self._db = outbox_file.connect(self._path)
         except sqlite3.OperationalError:
             raise
         except sqlite3.DatabaseError as e:
             self.moved_aside += 1
-            aside = move_aside(self._path)
+            aside = outbox_file.move_aside(self._path)
             log.error("outbox damaged cause=%r moved to %s; what waited in it is lost", str(e), aside)
-            self._db = connect(self._path)
+            self._db = outbox_file.connect(self._path)
         self._load(self._db)
 
     def _load(self, db: sqlite3.Connection) -> None:
         (last,) = db.execute("SELECT coalesce(max(n), 0) FROM rows").fetchone()
         self.first_n = max(last, int(self._meta("last_n", "0"))) + 1
-        self._tops = dict(db.execute("SELECT lane, max(n) FROM rows GROUP BY lane"))
-        self.rows, self.points, self.bytes, self.backlog = db.execute(
-            "SELECT count(*), coalesce(sum(points), 0), coalesce(sum(length(payload)), 0),"
-            " coalesce(sum(points) FILTER (WHERE lane='backlog'), 0) FROM rows"
-        ).fetchone()
+        self._tops |= dict(db.execute("SELECT lane, max(n) FROM rows GROUP BY lane"))
+        self._count = outbox_file.sums(db)
+        self._given_noted = {k: min(n, last) for k, n in orjson.loads(self._meta("given", "{}")).items()}
+        self._given |= Counter(self._given_noted)
         self.lessons = {}
         for device, area, start, stop, at in db.execute("SELECT device, area, start, stop, at FROM lessons"):
             self.lessons.setdefault(device, []).append(Lesson(Range(area, start, stop), at))
         self._boots |= {boot for (boot,) in db.execute("SELECT DISTINCT boot FROM rows")}
         for tab, devices in db.execute("SELECT tab, devices FROM tables"):
             self._devices[tab] = orjson.loads(devices)
-
-    @property
-    def _file(self) -> sqlite3.Connection:
-        if self._db is None:
-            raise sqlite3.OperationalError("the file is not open")
-        return self._db
 
     def _meta(self, key: str, default: str) -> str:
         if self._db is None:
@@ -182,21 +150,45 @@ class Outbox:
 
     def close(self) -> None:
         """Let go of the file."""
-        if self._pending:
-            log.error("outbox closed with %d batches that the disk did not take", len(self._pending))
+        if self._memory is not None:
+            log.error("outbox closed with %d messages that the disk did not take", self._in_memory.rows)
+            self._memory.close()
+            self._memory = None
         self._close_file()
 
-    # ── one tick ──────────────────────────────────────────────────────────────────────────────────
+    # ── state ─────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def rows(self) -> int:
+        """Messages kept."""
+        return self._count.rows + self._in_memory.rows
+
+    @property
+    def points(self) -> int:
+        """Points in them."""
+        return self._count.points + self._in_memory.points
+
+    @property
+    def bytes(self) -> int:
+        """What they take."""
+        return self._count.bytes + self._in_memory.bytes
+
+    @property
+    def backlog(self) -> int:
+        """Points in lane backlog."""
+        return self._count.backlog + self._in_memory.backlog
 
     @property
     def degraded(self) -> bool:
         """True while the newest batches are only in memory."""
-        return bool(self._pending)
+        return self._memory is not None
 
     @property
     def full(self) -> bool:
-        """Thinning could not make room: new telemetry has to be thinned before it comes in."""
-        return self.bytes >= self._max or self._in_memory >= MEMORY_BYTES
+        """No room can be made: new telemetry has to be thinned before it comes in."""
+        return self._count.bytes >= self._max or self._in_memory.bytes >= MEMORY_BYTES
+
+    # ── one tick ──────────────────────────────────────────────────────────────────────────────────
 
     def commit(self, turn: Turn, wants: Mapping[str, Want], now_s: float) -> Taken:
         """Write durably, then take rows to send. now_s: monotonic.
@@ -204,161 +196,132 @@ class Outbox:
         A disk that does not take it: kept in memory and tried again every 5 s. Raises OutboxLost when the
         file turns out to be damaged.
         """
-        self._count(turn.rows, +1)
-        for row in turn.rows:
-            self._tops[row.lane] = row.n
-        was, thinned = self.degraded, Counter[tuple[str, str]]()
-        self._pending.append(turn)
-        self._in_memory += sum(len(r.payload) for r in turn.rows)
-        if not was or now_s >= self._retry_at:
-            thinned = self._flush(now_s, was=was)
-        if self._pending and turn.acks:
-            self._forget_in_memory(turn.acks)
-        return Taken(
-            {lane: self._take(lane, want) for lane, want in wants.items()}, dict(self._tops), thinned
-        )
-
-    def _flush(self, now_s: float, *, was: bool) -> Counter[tuple[str, str]]:
-        gone: list[tuple[str, int, int]] = []
-        thinned, saved = Counter[tuple[str, str]](), 0
+        for tab, _, devices in turn.tables:
+            self._devices[tab] = devices
         try:
-            if self._db is None:
-                self._reopen()
-            with self._transaction() as db:
-                for turn in self._pending:
-                    self._write(db, turn)
-                    gone += self._delete(db, turn.acks)
-                excess = self.bytes - sum(size for *_, size in gone) - round(THIN_FROM * self._max)
-                if excess > 0:
-                    thinned, saved = make_room(db, excess, self._given, self._devices, self._pending[-1].t)
-        except sqlite3.OperationalError as e:
-            self._retry_at = now_s + RETRY_S
-            if not was:
-                log.error("outbox cannot be written cause=%r; going on in memory, free disk space", str(e))
-            return Counter()
+            thinned = self._written(turn, now_s)
+            rows = {lane: self._take(lane, want) for lane, want in wants.items()}
+            self._note_given()
         except sqlite3.DatabaseError as e:
             raise OutboxLost(f"{self._path}: {e}; restart the edge") from e
-        if was:
-            log.warning("outbox written again batches=%d", len(self._pending))
-        self._pending.clear()
-        self._in_memory = 0
-        for lane, points, size in gone:
-            self._gone(lane, points, size)
-        self.points -= thinned.total()
-        self.bytes -= saved
-        return thinned
+        return Taken(rows, dict(self._tops), thinned)
 
-    def _reopen(self) -> None:
-        """The disk was full at the start."""
-        mine = [row for turn in self._pending for row in turn.rows]
-        tops = dict(self._tops)
-        self._open()
-        self._tops |= tops
-        self._count(mine, +1)
+    def _written(self, turn: Turn, now_s: float) -> Counter[tuple[str, str]]:
+        for row in turn.rows:
+            self._tops[row.lane] = row.n
+        if self._memory is None or now_s >= self._retry_at:
+            try:
+                return self._to_file(turn, now_s)
+            except sqlite3.OperationalError as e:
+                self._retry_at = now_s + RETRY_S
+                if self._memory is None:
+                    log.error(
+                        "outbox cannot be written cause=%r; going on in memory, free disk space", str(e)
+                    )
+                    self._memory = outbox_file.in_memory()
+        return self._to_memory(self._memory, turn)
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        db = self._file
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            yield db
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
+    def _to_file(self, turn: Turn, now_s: float) -> Counter[tuple[str, str]]:
+        if self._db is None:
+            self._open()
+        assert self._db is not None
+        came, gone, room = Count.of(turn.rows), Count(), Room()
+        with _transaction(self._db) as db:
+            if self._memory is not None:
+                outbox_file.move_over(self._memory, db)
+                came += self._in_memory
+            outbox_file.write(db, turn, self._boot)
+            acks = [Ack(*key, upto) for key, upto in self._acks.items()]
+            gone += outbox_file.delete(db, [*acks, *turn.acks])
+            excess = self._count.bytes + came.bytes - gone.bytes - round(THIN_FROM * self._max)
+            room = self._make_room(db, turn.t, excess, now_s)
+        self._count += came
+        self._count -= gone
+        self._told(room)
+        self._count -= room.count
+        self._acks.clear()
+        if self._memory is not None:
+            log.warning("outbox written again messages=%d", self._in_memory.rows)
+            self._memory.close()
+            self._memory, self._in_memory = None, Count()
+        return room.thinned
 
-    def _write(self, db: sqlite3.Connection, turn: Turn) -> None:
-        db.executemany(
-            f"INSERT INTO rows({_COLUMNS}) VALUES(?,?,?,?,?,?,?,?,?)",
-            [(r.n, r.boot, r.lane, r.seq, r.topic, r.payload, r.tab, r.points, r.retain) for r in turn.rows],
-        )
-        if "boot_ms" in turn.meta:
-            db.execute(_PRUNE)
-        if turn.delta:
-            add_delta(db, self._boot, turn.t, turn.delta)
-        for a in turn.accounts:
-            db.execute("INSERT OR REPLACE INTO accounts VALUES(?,?,?,?)", (a.boot, a.seq, a.t, a.encode()))
-            db.execute("DELETE FROM deltas WHERE boot=?", (a.boot,))
-        for device, lessons in turn.lessons.items():
-            db.execute("DELETE FROM lessons WHERE device=?", (device,))
-            db.executemany(
-                "INSERT INTO lessons VALUES(?,?,?,?,?)",
-                [(device, x.range.area, x.range.start, x.range.stop, x.at) for x in lessons],
-            )
-        for tab, payload, devices in turn.tables:
-            db.execute("INSERT OR REPLACE INTO tables VALUES(?,?,?)", (tab, payload, orjson.dumps(devices)))
-            self._devices[tab] = devices
-        meta = list(turn.meta.items())
-        if turn.rows:
-            meta.append(("last_n", str(turn.rows[-1].n)))
-        if meta:
-            db.executemany("INSERT OR REPLACE INTO meta VALUES(?,?)", meta)
+    def _to_memory(self, memory: sqlite3.Connection, turn: Turn) -> Counter[tuple[str, str]]:
+        for ack in turn.acks:
+            self._acks[ack.boot, ack.lane] = max(ack.upto, self._acks.get((ack.boot, ack.lane), 0))
+        with _transaction(memory) as db:
+            outbox_file.write(db, turn, self._boot)
+            gone = outbox_file.delete(db, turn.acks)
+            self._in_memory += Count.of(turn.rows)
+            self._in_memory -= gone
+            excess = self._in_memory.bytes - round(THIN_FROM * MEMORY_BYTES)
+            room = self._make_room(db, turn.t, excess, None)
+        self._told(room)
+        self._in_memory -= room.count
+        return room.thinned
 
-    @staticmethod
-    def _delete(db: sqlite3.Connection, acks: Sequence[Ack]) -> list[tuple[str, int, int]]:
-        """Rows that the receipts cover; (lane, points, bytes) of each. Data that arrived proves its table."""
-        gone: list[tuple[str, int, int]] = []
-        tabs: set[str] = set()
-        for ack in acks:
-            found = db.execute(
-                "DELETE FROM rows WHERE boot=? AND lane=? AND seq<=?"
-                " RETURNING lane, points, length(payload), tab",
-                (ack.boot, ack.lane, ack.upto),
-            ).fetchall()
-            gone += [(lane, points, size) for lane, points, size, _ in found]
-            tabs |= {tab for *_, tab in found if tab}
-        for tab in tabs:
-            gone += db.execute(
-                "DELETE FROM rows WHERE lane='table' AND tab=? RETURNING lane, points, length(payload)",
-                (tab,),
-            ).fetchall()
-        return gone
+    def _make_room(self, db: sqlite3.Connection, t: Ms, excess: int, now_s: float | None) -> Room:
+        old = self._age > 0 and now_s is not None and now_s >= self._age_at
+        if excess <= 0 and not old:
+            return Room()
+        maker = Maker(db, self._given, self._devices)
+        if old and now_s is not None:
+            self._age_at = now_s + AGE_EVERY_S
+            maker.by_age(t - self._age)
+        if excess > 0:
+            maker.by_bytes(excess)
+        maker.note(t)
+        return maker.room
 
-    def _forget_in_memory(self, acks: Sequence[Ack]) -> None:
-        upto = {(a.boot, a.lane): a.upto for a in acks}
-        for turn in self._pending:
-            gone = [r for r in turn.rows if r.seq <= upto.get((r.boot, r.lane), 0)]
-            if gone:
-                turn.rows = [r for r in turn.rows if r.seq > upto.get((r.boot, r.lane), 0)]
-                self._count(gone, -1)
-
-    def _count(self, rows: Sequence[Row], sign: int) -> None:
-        self.rows += sign * len(rows)
-        for r in rows:
-            self.points += sign * r.points
-            self.bytes += sign * len(r.payload)
-            self.backlog += sign * r.points if r.lane == "backlog" else 0
-
-    def _gone(self, lane: str, points: int, size: int) -> None:
-        self.rows -= 1
-        self.points -= points
-        self.bytes -= size
-        self.backlog -= points if lane == "backlog" else 0
+    def _told(self, room: Room) -> None:
+        for lane, rows in room.rows.items():
+            if not self.dropped[lane]:
+                log.error(
+                    "outbox gives up its oldest lane=%s messages=%d; the core has been away for too long",
+                    lane, rows,
+                )  # fmt: skip
+            self.dropped[lane] += max(1, room.points[lane])
 
     # ── taking ────────────────────────────────────────────────────────────────────────────────────
 
     def _take(self, lane: str, want: Want) -> list[Row]:
         out: list[Row] = []
-        if self._db is not None:
-            out = [Row(*r) for r in self._db.execute(_TAKE, (lane, want.after, want.limit))]
-        if self._pending:
-            out += [r for turn in self._pending for r in turn.rows if r.lane == lane and r.n > want.after]
-            out = sorted(out, key=lambda r: r.n)[: want.limit]
+        for db in (self._db, self._memory):  # what is in memory is newer than all that is in the file
+            if db is not None and len(out) < want.limit:
+                out += outbox_file.take(db, lane, want.after, want.limit - len(out))
         if out:
             self._given[lane] = max(self._given[lane], out[-1].n)
         return out
 
-    def table(self, tab: str) -> bytes | None:
+    def _note_given(self) -> None:
+        """Make durable what has been handed out, before it is sent: a later boot must leave it alone, too."""
+        news = {lane: n for lane, n in self._given.items() if n > self._given_noted.get(lane, 0)}
+        if not news or self._db is None or self._memory is not None:
+            return
+        noted = self._given_noted | {lane: n + GIVEN_AHEAD for lane, n in news.items()}
+        try:
+            with _transaction(self._db) as db:
+                db.execute("INSERT OR REPLACE INTO meta VALUES('given', ?)", (orjson.dumps(noted).decode(),))
+        except sqlite3.OperationalError as e:
+            log.debug("what was handed out is not noted: %s", e)  # the next commit tells that it is full
+            return
+        self._given_noted = noted
+
+    def table(self, tab: str) -> Payload | None:
         """The payload of a table of this or an earlier boot."""
-        if self._db is None:
-            return None
-        row = self._db.execute("SELECT payload FROM tables WHERE tab=?", (tab,)).fetchone()
-        return bytes(row[0]) if row else None
+        for db in (self._memory, self._db):
+            if db is not None:
+                row = db.execute("SELECT payload FROM tables WHERE tab=?", (tab,)).fetchone()
+                if row is not None:
+                    return Payload(row[0])
+        return None
 
     def held(self) -> dict[str, dict[str, int]]:
-        """Lowest number kept, by boot and lane; whatever lies below it has a receipt. Tables have none."""
-        if self._db is None:
+        """Lowest number kept, by boot and lane; whatever lies below it will never come (again).
+
+        Nothing while rows wait in memory. Tables have no receipts.
+        """
+        if self._db is None or self._memory is not None:
             return {}
         out: dict[str, dict[str, int]] = {}
         for boot in sorted(self._boots):
@@ -375,8 +338,11 @@ class Outbox:
     # ── accounts of earlier boots ─────────────────────────────────────────────────────────────────
 
     def closing(self) -> list[Account]:
-        """The closing accounts of earlier boots that are not written yet, exact up to their last commit."""
-        if self._db is None:
+        """The closing accounts of earlier boots that are not written yet, exact up to their last commit.
+
+        None while rows wait in memory: they would be written twice.
+        """
+        if self._db is None or self._memory is not None:
             return []
         out = []
         boots = self._db.execute("SELECT DISTINCT boot FROM deltas WHERE boot<>?", (self._boot,)).fetchall()
@@ -389,3 +355,15 @@ class Outbox:
             devices: dict[str, DeviceAccount] = replay(before, [d for _, d in deltas])
             out.append(Account(boot, seq + 1, deltas[-1][0], devices))
         return out
+
+
+@contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield db
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise

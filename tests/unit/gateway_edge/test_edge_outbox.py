@@ -11,6 +11,7 @@ import pytest
 from gateway.codec import Account, Ack, Data, DeviceAccount, Topic
 from gateway.edge.filter import Batch
 from gateway.edge.outbox import Outbox, OutboxLost, Turn, Want
+from gateway.edge.outbox_file import ROW_BYTES
 from gateway.edge.pack import Packer, Row
 from gateway.edge.plan import Range
 from gateway.edge.tally import Tally
@@ -52,7 +53,7 @@ class Store:
         turn.delta = self.tally.delta()
         self.now += 0.05
         taken = self.box.commit(turn, {}, self.now)
-        for (_, device), n in taken.thinned.items():
+        for device, n in ((d, n) for (boot, d), n in taken.thinned.items() if boot == self.boot):
             self.tally.thinned_in_store(self.names.index(device), n)
 
     def waiting(self, lane: str) -> list[Row]:
@@ -232,7 +233,7 @@ def many() -> list[Point]:
 
 
 def test_over_capacity_alarms_stay_and_telemetry_keeps_its_extremes(tmp_path: Path) -> None:
-    s = Store(tmp_path / "outbox.db", many(), max_bytes=100_000)
+    s = Store(tmp_path / "outbox.db", many(), max_bytes=1_000_000)
     rng = np.random.default_rng(7)
     truth = np.cumsum(rng.normal(size=(500, 80)), axis=0)
     for k in range(500):
@@ -253,7 +254,9 @@ def test_over_capacity_alarms_stay_and_telemetry_keeps_its_extremes(tmp_path: Pa
     assert sum(d.stored for d in account.values()) == total == s.box.points
     assert sum(d.thinned for d in account.values()) == 500 * 84 - total
     assert all(d.residual == 0 for d in account.values())
-    assert s.box.bytes == sum(len(r.payload) for lane in rows for r in rows[lane])
+    assert s.box.bytes == sum(len(r.payload) + ROW_BYTES for lane in rows for r in rows[lane]) < 1_000_000
+    assert s.box.backlog == sum(r.points for r in rows["backlog"])
+    assert s.box.dropped == {}
     again = s.reopen()
     (closing,) = again.box.closing()
     assert sum(d.stored for d in closing.devices.values()) == total
@@ -261,7 +264,7 @@ def test_over_capacity_alarms_stay_and_telemetry_keeps_its_extremes(tmp_path: Pa
 
 
 def test_rows_that_were_handed_out_are_not_thinned(tmp_path: Path) -> None:
-    s = Store(tmp_path / "outbox.db", many(), max_bytes=60_000)
+    s = Store(tmp_path / "outbox.db", many(), max_bytes=300_000)
     for k in range(30):
         s.put(k * 1000, [float(k)] * 84)
     given = s.waiting("live")
@@ -269,6 +272,10 @@ def test_rows_that_were_handed_out_are_not_thinned(tmp_path: Path) -> None:
         s.put(k * 1000, [float(k)] * 84, live=False)
     assert s.waiting("live") == given
     assert sum(r.points for r in s.waiting("backlog")) < 170 * 80
+    after = s.reopen()  # what an earlier process handed out is as sacred
+    for k in range(200, 400):
+        after.put(k * 1000, [float(k)] * 84, live=False)
+    assert after.waiting("live") == given
     s.box.close()
 
 
