@@ -1,24 +1,20 @@
-"""Pure: which requests read a device's points at the least cost on its wire.
+"""Pure: which requests read a unit's points at the least cost on its wire.
 
 A request costs as much as `max_gap` registers on top of the registers that it reads, so two spans are merged
-exactly when that is cheaper (break-even gaps: 10 registers up to 19,200 baud, 27 at 115,200, 50 on TCP).
+exactly when that is cheaper (`Wire.max_gap`: 10 registers up to 19,200 baud, 26 at 115,200, 50 on TCP).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
+from gateway.edge.wire import BIT_AREAS
 from gateway.ports import Area, Block, Span
 
 MAX_REGISTERS = 125
 MAX_BITS = 2000
-BIT_AREAS: tuple[Area, ...] = ("coil", "discrete")
 
 
 class Range(NamedTuple):
@@ -33,11 +29,11 @@ class Range(NamedTuple):
         return start < self.stop and stop > self.start
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Read:
-    """One request and the points (indexes into the device's points) that it is made for.
+    """One request and the points (indexes into the unit's points) that it is made for.
 
-    `illegal`: the device refuses these addresses; the points are gaps and nothing is asked.
+    `illegal`: the unit refuses these addresses; the points are gaps and nothing is asked.
     """
 
     area: Area
@@ -57,15 +53,10 @@ class Read:
         """The request to a unit."""
         return Block(unit, self.area, self.address, self.count, self.sentence)
 
-    @cached_property
-    def wanted(self) -> NDArray[np.bool_]:
-        """Mask over point indexes: True for the points of this read."""
-        mask = np.zeros(max(self.points) + 1, np.bool_)
-        mask[list(self.points)] = True
-        return mask
 
+class Piece(NamedTuple):
+    """A distinct span [start, stop) and the points that live there."""
 
-class _Piece(NamedTuple):
     start: int
     stop: int
     points: tuple[int, ...]
@@ -97,10 +88,10 @@ def plan(
         else:
             groups.setdefault((span.area, period), {}).setdefault((start, stop), []).append(n)
     for (area, period), found in groups.items():
-        pieces = [_Piece(start, stop, tuple(found[start, stop])) for start, stop in sorted(found)]
+        pieces = [Piece(start, stop, tuple(found[start, stop])) for start, stop in sorted(found)]
         limits = _limits(area, max_registers, max_gap)
         cuts = [r for r in bad if r.area == area]
-        reads += [_join(area, period, part) for part in _cheapest(pieces, *limits, cuts)]
+        reads += [join(area, period, part) for part in _cheapest(pieces, *limits, cuts)]
     reads += _sentences(spans, periods)
     return sorted(reads, key=lambda r: (r.period_s, r.area, r.address, r.points))
 
@@ -112,7 +103,7 @@ def _limits(area: Area, max_registers: int, max_gap: int) -> tuple[int, int]:
     return registers, max_gap
 
 
-def _cheapest(pieces: list[_Piece], limit: int, overhead: int, bad: list[Range]) -> list[list[_Piece]]:
+def _cheapest(pieces: list[Piece], limit: int, overhead: int, bad: list[Range]) -> list[list[Piece]]:
     """Dynamic programme over pieces sorted by start; ties go to fewer requests."""
     best: list[tuple[int, int]] = [(0, 0)]
     back: list[int] = [0]
@@ -127,7 +118,7 @@ def _cheapest(pieces: list[_Piece], limit: int, overhead: int, bad: list[Range])
         cost, requests, i = min(options)
         best.append((cost, requests))
         back.append(i)
-    out: list[list[_Piece]] = []
+    out: list[list[Piece]] = []
     j = len(pieces)
     while j > 0:
         out.append(pieces[back[j] : j])
@@ -135,7 +126,8 @@ def _cheapest(pieces: list[_Piece], limit: int, overhead: int, bad: list[Range])
     return out[::-1]
 
 
-def _join(area: Area, period: float, pieces: Sequence[_Piece]) -> Read:
+def join(area: Area, period: float, pieces: Sequence[Piece]) -> Read:
+    """One read for all of them."""
     start, stop = min(p.start for p in pieces), max(p.stop for p in pieces)
     points = tuple(sorted(n for p in pieces for n in p.points))
     return Read(area, start, stop - start, period, points)
@@ -152,19 +144,14 @@ def _sentences(spans: Sequence[Span], periods: Sequence[float]) -> list[Read]:
     ]
 
 
-def split(read: Read, spans: Sequence[Span]) -> tuple[Read, Read] | None:
-    """The two halves of a merged read, by distinct spans; None when there is only one."""
+def pieces_of(read: Read, spans: Sequence[Span]) -> list[Piece]:
+    """The distinct spans that a read is made for, by address."""
     found: dict[tuple[int, int], list[int]] = {}
     for n in read.points:
         found.setdefault((spans[n].address, spans[n].address + spans[n].count), []).append(n)
-    pieces = [_Piece(start, stop, tuple(found[start, stop])) for start, stop in sorted(found)]
-    if read.area == "line" or len(pieces) < 2:
-        return None
-    half = len(pieces) // 2
-    return _join(read.area, read.period_s, pieces[:half]), _join(read.area, read.period_s, pieces[half:])
+    return [Piece(start, stop, tuple(found[start, stop])) for start, stop in sorted(found)]
 
 
-def between(left: Read, right: Read) -> Range:
-    """What two halves that are legal by themselves do not allow in one read: the gap between them."""
-    start = min(left.stop, right.address)
-    return Range(left.area, start, right.address)
+def gap_between(area: Area, left: Piece, right: Piece) -> Range:
+    """What two pieces that are legal by themselves do not allow in one read: the gap between them."""
+    return Range(area, min(left.stop, right.start), right.start)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 SLOT_MS = 20
 """Deadlines are rounded up to slots: at low load the cost is wake-ups, not points."""
+FAST_SLOT_MS = 10
+"""For periods below a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +28,30 @@ class Round:
 class Grid:
     """Deadlines of one line's jobs. Urgent (life-safety) jobs go first among those that are due."""
 
-    def __init__(self, slot_ms: int = SLOT_MS) -> None:
-        self._slot = slot_ms
+    def __init__(self) -> None:
         self._heaps: tuple[list[tuple[float, int]], list[tuple[float, int]]] = ([], [])
         self._jobs: dict[int, tuple[float, bool]] = {}
         self._due: dict[int, float] = {}
 
-    def add(self, job: int, period_ms: float, *, start: float, key: str = "", urgent: bool = False) -> None:
-        """First due within one period after `start`; jobs with one key and period share their instants."""
+    def add(
+        self,
+        job: int,
+        period_ms: float,
+        *,
+        start: float,
+        key: str = "",
+        urgent: bool = False,
+        lead_ms: float = 0.0,
+    ) -> None:
+        """First due within one period after `start`; jobs with one key and period share their instants.
+
+        lead_ms: so much later than these, so that jobs of one line do not wait for one another.
+        """
         if period_ms <= 0:
             raise ValueError(f"a period of {period_ms} ms is not possible")
-        offset = self._ceil(zlib.crc32(key.encode()) % max(1, int(period_ms))) % period_ms
+        offset = zlib.crc32(key.encode()) % max(1, int(period_ms)) + lead_ms
         self._jobs[job] = (period_ms, urgent)
+        offset = _ceil(offset, period_ms) % period_ms
         self._push(job, start + (offset - start) % period_ms)
 
     def pick(self, now: float) -> Round | None:
@@ -55,13 +69,20 @@ class Grid:
         """When to wake up; infinity without jobs."""
         return min((heap[0][0] for heap in self._heaps if heap), default=float("inf"))
 
+    def urgent_due(self, now: float) -> bool:
+        """True when a life-safety job is due."""
+        return bool(self._heaps[0]) and self._heaps[0][0][0] <= now
+
     def deadline(self, job: int) -> float:
         """The next deadline of a job."""
         return self._due[job]
 
     def _push(self, job: int, due: float) -> None:
         self._due[job] = due
-        heapq.heappush(self._heaps[0 if self._jobs[job][1] else 1], (self._ceil(due), job))
+        period, urgent = self._jobs[job]
+        heapq.heappush(self._heaps[0 if urgent else 1], (_ceil(due, period), job))
 
-    def _ceil(self, t: float) -> float:
-        return -(-t // self._slot) * self._slot
+
+def _ceil(t: float, period_ms: float) -> float:
+    slot = SLOT_MS if period_ms >= 1000 else FAST_SLOT_MS
+    return -(-t // slot) * slot

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.edge.plan import Range, Read, between, plan, split
+from gateway.edge.plan import Range, Read, gap_between, pieces_of, plan
 from gateway.ports import Area, Span
 
 
@@ -67,15 +67,13 @@ def test_sentences_are_grouped_by_their_name() -> None:
     assert sorted((r.sentence, r.points) for r in reads) == [("L1", (0, 1)), ("L2", (2,))]
 
 
-def test_splitting_halves_by_spans_and_names_the_gap() -> None:
+def test_pieces_are_distinct_spans_and_the_gap_between_two_is_named() -> None:
     where = spans(0, 0, 4, 8, 9)
     (read,) = plan(where, [1] * 5)
-    halves = split(read, where)
-    assert halves is not None
-    left, right = halves
-    assert (left.points, right.points) == ((0, 1, 2), (3, 4))
-    assert between(left, right) == Range("holding", 5, 8)
-    assert split(plan(where[:2], [1, 1])[0], where) is None
+    pieces = pieces_of(read, where)
+    assert [p.points for p in pieces] == [(0, 1), (2,), (3,), (4,)]
+    assert gap_between("holding", pieces[1], pieces[2]) == Range("holding", 5, 8)
+    assert gap_between("holding", pieces[2], pieces[3]) == Range("holding", 9, 9)
 
 
 def test_a_point_wider_than_the_limit_is_still_asked_for() -> None:
