@@ -93,6 +93,7 @@ def _models(site: Site, problems: list[BadInput]) -> Iterator[tuple[tuple[str, s
             problems.append(_placed(site, at, e))
             continue
         problems += _line_faults(site, at, line, device, model)
+        problems += _driver_faults(site, at, line, device, model)
         problems += _twice(site, at, device, model, owners)
         yield (gateway.id, device.id), model
 
@@ -114,7 +115,7 @@ def _placed(site: Site, at: Path_, e: BadInput) -> BadInput:
 
 def _line_faults(site: Site, at: Path_, line: Line, device: Device, model: BoundModel) -> Iterator[BadInput]:
     speaks = model.profile.protocol
-    if line.kind in DRIVERS and (speaks == "line") != (line.kind == "ascii_line"):
+    if line.kind in DRIVERS and (speaks == "modbus") != line.kind.startswith("modbus_"):
         yield site.marks.error(
             (*at, "profile"), f"{device.profile} speaks {speaks}, line {line.id} is {line.kind}",
             "move the device to a line of its protocol",
@@ -123,6 +124,21 @@ def _line_faults(site: Site, at: Path_, line: Line, device: Device, model: Bound
         yield site.marks.error(
             (*at, "unit"), "unit 0 is the broadcast address, which nobody answers", "1 to 247"
         )
+
+
+def _driver_faults(
+    site: Site, at: Path_, line: Line, device: Device, model: BoundModel
+) -> Iterator[BadInput]:
+    """What the line's own driver knows to be wrong with a device: `device_faults` of its options, if any."""
+    kind = DRIVERS.get(line.kind)
+    if kind is None or not hasattr(kind.options, "device_faults"):
+        return
+    try:
+        options = check_as(kind.options, line.options, site.marks)
+    except Problems:
+        return  # told once for the whole line
+    for field, said, hint in options.device_faults(device.unit, model.spans):
+        yield site.marks.error((*at, field), said, hint)
 
 
 def _twice(

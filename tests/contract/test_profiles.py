@@ -111,8 +111,11 @@ def _same(v: float, text: str) -> bool:
 def _read_back(profile: Profile, values: dict[str, float]) -> dict[str, tuple[float, int]]:
     model = bind(profile, "a")
     if profile.protocol == "line":
-        fields = textline.parse(textline.encode(profile.expanded, values))
-        answers = [Answer(Block(1, "line", sentence=fields[0]), 0, fields=fields)]
+        answers = []
+        for sentence in sorted({p.sentence for p in profile.expanded}):
+            mine = [p for p in profile.expanded if p.sentence == sentence]
+            fields = textline.parse(textline.encode(mine, values))
+            answers.append(Answer(Block(1, "line", sentence=fields[0]), 0, fields=fields))
     else:
         answers = []
         for area, words in encode(profile, values).items():
