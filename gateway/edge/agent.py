@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import shutil
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,11 +15,16 @@ import numpy as np
 from gateway.codec import Account, Topic
 from gateway.edge.clockguard import ClockGuard
 from gateway.edge.config import DeviceConfig, EdgeConfig, Hello, LineConfig, MakeUplink
+from gateway.edge.control import Control
 from gateway.edge.courier import Courier
+from gateway.edge.facts import edge_facts
 from gateway.edge.link import Link
 from gateway.edge.numbers import Numbers
 from gateway.edge.outbox import Outbox, Taken, Turn
 from gateway.edge.reload import Change, Fleet, devices_of
+from gateway.edge.stage_push import Pushes
+from gateway.edge.tracing import trace
+from gateway.edge.writes import Writes
 from gateway.errors import Permanent, WorkFailed
 from gateway.ports import Clock
 
@@ -50,9 +54,12 @@ class Edge:
         clock: Clock,
         make_uplink: MakeUplink,
         local_alarm: Callable[[bool], None] | None = None,
+        control: Control | None = None,
     ) -> None:
         self._config, self._clock = config, clock
         self._make_uplink, self._local_alarm = make_uplink, local_alarm
+        self._control, self._pushes = control, None if control is None else Pushes(control, clock, self)
+        self._writes: Writes
         self._guard = ClockGuard(clock)
         self._outbox = Outbox(config.data_dir / "outbox.db", config.outbox_bytes)
         self._writer = ThreadPoolExecutor(1, "outbox")
@@ -79,6 +86,7 @@ class Edge:
                 group.create_task(self._link.run(uplink), name="uplink")
                 group.create_task(self._ticks(), name="edge ticks")
                 group.create_task(self._beats(), name="edge beats")
+                group.create_task(self._writes.run(), name="edge writes")
                 self._fleet.start(group, self._config.lines)
                 self.started.set()
         except BaseExceptionGroup as e:
@@ -100,6 +108,8 @@ class Edge:
             config, self._clock, Courier(self.boot, config.drain_per_s), self._numbers.tables(),
             self._from_link, self._local_alarm, boot=self.boot, conn=self._outbox.conn,
         )  # fmt: skip
+        key = self._control.key if self._control is not None else b""
+        self._writes = Writes(self._clock, key, self.boot, lambda: self._config.lines, self.reply)
         await self._add_closing(turn)
         await self._commit(turn)
         self._open = True
@@ -146,17 +156,18 @@ class Edge:
         return await answer
 
     async def _apply(self, config: EdgeConfig, answer: asyncio.Future[Change]) -> None:
-        if self._stopped:
-            answer.set_exception(
-                WorkFailed("polling has ended; a new configuration holds from the next start")
-            )
-            return
         try:
-            turn = self._place(config)
-        except ValueError as e:
+            change = await self.adopt(config)
+        except (ValueError, WorkFailed) as e:
             answer.set_exception(e)
-            return
-        await self._commit(turn)
+        else:
+            answer.set_result(change)
+
+    async def adopt(self, config: EdgeConfig) -> Change:
+        """See `apply`; within the tick, where rows are numbered and written in one order."""
+        if self._stopped:
+            raise WorkFailed("polling has ended; a new configuration holds from the next start")
+        await self._commit(self._place(config))
         change = await self._fleet.change(config.lines)
         self._config = config
         self._link.announce(config, self._numbers.tables())
@@ -164,8 +175,31 @@ class Edge:
             "configuration applied cfg=%s kept=%d stopped=%s started=%s",
             config.cfg_hash, len(change.kept), change.stopped, change.started,
         )  # fmt: skip
-        if not answer.done():
-            answer.set_result(change)
+        return change
+
+    @property
+    def config(self) -> EdgeConfig:
+        """What holds now."""
+        return self._config
+
+    @property
+    def on_trial(self) -> bool:
+        """A configuration that came over the bus is being tried out."""
+        return self._pushes is not None and self._pushes.trial is not None
+
+    @property
+    def core_silent(self) -> bool:
+        """No receipt for a minute."""
+        return self._link.silent
+
+    def answering(self) -> Mapping[str, bool]:
+        """Whether each device answers."""
+        return self._fleet.answering()
+
+    def reply(self, command: Mapping[str, Any], *, ok: bool, **facts: Any) -> None:
+        """Answer a command."""
+        self._link.reply(command, ok=ok, **facts)
+        self._wake.set()
 
     async def _in_writer(self, function: Callable[..., Any], *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._writer, function, *args)
@@ -201,6 +235,8 @@ class Edge:
                 await self._command(self._link.commands.popleft())
             while self._wishes:
                 await self._apply(*self._wishes.popleft())
+            if self._pushes is not None:
+                await self._pushes.step()
             account = self._account_is_due()
             held = await self._in_writer(self._outbox.held) if account else None
             turn = self._turn(account=account, held=held)
@@ -283,29 +319,12 @@ class Edge:
 
     def facts(self) -> dict[str, float]:
         """The edge's own health; part of each account."""
-        outbox, courier, guard = self._outbox, self._link.courier, self._guard
-        late = max((line.take_late() for line in self._fleet.lines), default=0.0)
-        disk = shutil.disk_usage(self._config.data_dir)
+        lines = self._fleet.lines
         return {
-            "connected": float(courier.online),
-            "connections": float(self._link.conn),
-            "core_silent": float(self._link.silent),
-            "resent": float(courier.resent),
-            "outbox_rows": float(outbox.rows),
-            "outbox_bytes": float(outbox.bytes),
-            "outbox_in_memory": float(outbox.degraded),
-            "outbox_full": float(outbox.full),
-            "outbox_moved_aside": float(outbox.moved_aside),
-            "disk_free_mb": round(disk.free / 1e6),
-            "disk_free_pct": round(100 * disk.free / disk.total, 1),
-            "clock_offset_ms": round(guard.offset),
-            "clock_steps": float(guard.steps),
-            "clock_last_step_ms": round(guard.last_step_ms),
-            "lines_down": float(sum(not line.up for line in self._fleet.lines)),
-            "lines_overloaded": float(sum(line.overloaded for line in self._fleet.lines)),
-            "units_silent": float(sum(line.silent_units for line in self._fleet.lines)),
-            "late_max_ms": round(late),
+            **edge_facts(self._config.data_dir, self._outbox, self._link, self._guard, lines),
             "polling": float(not self._stopped),
+            **self._writes.facts(),
+            **(self._pushes.facts() if self._pushes is not None else {}),
         }
 
     # ── commands and the beat ─────────────────────────────────────────────────────────────────────
@@ -325,6 +344,14 @@ class Edge:
             link.courier.resend()
             self._numbers.filter.forget()
             link.reply(body, ok=True)
+        elif name == "write":
+            self._writes.command(body)
+        elif name == "trace":
+            link.reply(body, **trace(self._config.lines, body))
+        elif name == "config" and self._pushes is not None:
+            await self._pushes.config(body)
+        elif name == "confirm" and self._pushes is not None:
+            self._pushes.confirm(body)
         else:
             link.reply(body, ok=False, error=f"unknown command {name!r:.40}")
 

@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.edge.wire import Wire
-from gateway.ports import DeviceModel, Driver, Uplink
+from gateway.ports import Block, DeviceModel, Driver, Uplink
+
+
+@dataclass(frozen=True, slots=True)
+class Writable:
+    """A point of a device that may be written.
+
+    n: its number among the model's points · block: the registers or bits that hold it · low, high: values
+    that are allowed, in the point's unit · per_minute: most writes in a minute · who: ids of people or roles;
+    empty: whoever the core lets · words: a value as it is written; raises ValueError.
+    """
+
+    n: int
+    block: Block
+    low: float
+    high: float
+    per_minute: int
+    who: tuple[str, ...]
+    words: Callable[[float], Sequence[int]] = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +40,7 @@ class DeviceConfig:
     model: DeviceModel
     timeout_s: float = 1.0
     content: str = ""
+    writes: tuple[Writable, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -70,7 +70,7 @@ class Link:
         acks, self._acks = self._acks, []
         return acks
 
-    def reply(self, command: dict[str, Any], *, ok: bool, **facts: Any) -> None:
+    def reply(self, command: Mapping[str, Any], *, ok: bool, **facts: Any) -> None:
         """Answer a command on `reply`."""
         body = {"id": command.get("id"), "cmd": command.get("cmd"), "ok": ok, "boot": self._boot, **facts}
         self.courier.direct(self.topic("reply"), orjson.dumps(body), retain=False)

@@ -20,6 +20,7 @@ from gateway.ports.devices import (
     LineDown,
     NoAnswer,
     Span,
+    Writer,
 )
 from gateway.ports.samples import Buckets, SampleStore
 from gateway.ports.state import Commit, Notifier, StateStore
@@ -51,4 +52,5 @@ __all__ = [
     "StateStore",
     "Uplink",
     "User",
+    "Writer",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,6 +94,18 @@ class Driver(Protocol):
         """One request, one checked answer. Raises NoAnswer, Garbled, DeviceException, LineDown.
 
         Never returns data that was not an answer to this very request.
+        """
+
+
+@runtime_checkable
+class Writer(Protocol):
+    """A driver that can also write, and whose calls may come from several tasks: it takes turns by itself."""
+
+    async def write(self, block: Block, words: Sequence[int], timeout_s: float) -> None:
+        """One request, confirmed by the device (which does not prove that it holds the value: read it back).
+
+        words: one register or one bit (0, 1) for each of `block.count`; areas holding and coil. Raises what
+        `read` raises; after NoAnswer, Garbled and LineDown nobody knows whether the device took it.
         """
 
 
