@@ -15,7 +15,7 @@ from gateway.edge.clockguard import ClockGuard
 from gateway.edge.config import LineConfig
 from gateway.edge.connection import Connection, steady_ms
 from gateway.edge.reader import Reader, Sink
-from gateway.edge.schedule import Grid, Round
+from gateway.edge.schedule import Grid, Load, Round
 from gateway.edge.station import Job, Station, Unread, stations_of
 from gateway.edge.stats import LineStats, UnitStats, WireCounts, unit_stats
 from gateway.edge.unit import Unit
@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 __all__ = ["Line", "Sink"]
 
 PROBE_SPACING_MS = 1000.0
-OVERLOAD_ROUNDS = 3
 EARLY_MS = 1.0
 """Timers fire a fraction of a millisecond early; without this every round would wake up twice."""
 OFF_GRID = -1
@@ -52,13 +51,14 @@ class Line:
         self._reader = Reader(self._connection, clock, guard, sink, self._urgent_first)
         self._grid = Grid()
         self._jobs: list[tuple[Station, int]] = []
-        self._behind: list[int] = []
+        self._load = Load(0)
         self._phase = phase or {}
         self._probe_free_at = 0.0
         self._wanted: list[Station] = []
         self._asleep: asyncio.Task[object] | None = None
         self._poked = False
         self._late_ms = 0.0
+        self._urgent_ms = 0.0
         self.missed = 0
 
     @property
@@ -78,8 +78,8 @@ class Line:
 
     @property
     def overloaded(self) -> bool:
-        """A job missed rounds three times running: more is asked of the line than it can carry."""
-        return max(self._behind, default=0) >= OVERLOAD_ROUNDS
+        """More is asked of the line than it can carry; see `Load`."""
+        return self._load.over
 
     def take_late(self) -> float:
         """Longest delay of a round behind its deadline (ms) since the last call."""
@@ -144,7 +144,7 @@ class Line:
                 )
                 self._jobs.append((station, n))
                 lead += job.air_s * 1000 * self._clock.speed
-        self._behind = [0] * len(self._jobs)
+        self._load = Load(len(self._jobs))
 
     async def _turn(self) -> None:
         if self._connection.wanted:
@@ -199,14 +199,15 @@ class Line:
     async def _urgent_first(self) -> None:
         """Life safety does not wait for the end of another unit's round, only for the read under way."""
         while self._grid.urgent_due(self._now() + EARLY_MS):
-            due = self._grid.pick(self._now() + EARLY_MS)
+            due, started = self._grid.pick(self._now() + EARLY_MS), self._now()
             if due is None:
                 return
             await self._guarded(self._job(due.job), due)
+            self._urgent_ms += self._now() - started
 
     async def _guarded(self, job: Job, due: Round) -> None:
         """A round; whatever breaks in a profile's code costs that round and not the line."""
-        left = Unread(job)
+        left, was, started, others = Unread(job), self.overloaded, self._now(), self._urgent_ms
         try:
             await self._round(job, due, left)
         except asyncio.CancelledError:
@@ -215,6 +216,11 @@ class Line:
         except Exception as e:
             self._reader.defect(job.station, job.station.devices[0], e)
             self._reader.book(job.station, "error", left)
+        if due.job != OFF_GRID:
+            took = self._now() - started - (self._urgent_ms - others)
+            self._load.took(due.job, took / job.period_ms)
+            if self.overloaded and not was:
+                log.warning("line overloaded line=%s; lengthen periods or split the line", self.id)
 
     async def _round(self, job: Job, due: Round, left: Unread) -> None:
         now, station = self._now(), job.station
@@ -234,22 +240,16 @@ class Line:
             self._reader.tell(station)
 
     def _note_missed(self, job: Job, due: Round) -> None:
-        """Book the rounds that were due before this one; three times running is an overload."""
-        if not due.missed:
-            self._behind[due.job] = 0
-            return
-        points = due.missed * len(job.points)
+        """Book the rounds that were due before this one."""
         off = not self.up or due.due - due.missed * job.period_ms < self._connection.up_since
+        self._load.missed(due.job, 0 if off else due.missed)
+        if not due.missed:
+            return
         for k, mine in job.station.shares(sorted(job.points)):
             unit = job.station.units[k]
             self._sink.gap(unit.index, "line" if off else "missed", due.missed * len(mine))
-        if off:
-            return
-        self.missed += points
-        was = self.overloaded
-        self._behind[due.job] += 1
-        if self.overloaded and not was:
-            log.warning("line overloaded line=%s; lengthen periods or split the line", self.id)
+        if not off:
+            self.missed += due.missed * len(job.points)
 
     def _may_probe(self, station: Station, now: float) -> bool:
         """One probe per cycle of the line; of several silent units the one that waited longest."""

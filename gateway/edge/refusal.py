@@ -9,9 +9,10 @@ plan makes anyway.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
+from dataclasses import replace
 from enum import Enum
 
-from gateway.edge.plan import Piece, Range, Read, gap_between, join, pieces_of
+from gateway.edge.plan import Range, Read, gap_between, join, pieces_of
 from gateway.ports import Span
 
 
@@ -27,14 +28,19 @@ Search = Generator[Read, Verdict, None]
 
 
 class Refusal:
-    """The search in one refused read; `lessons` grows while `steps` runs, `legal` counts what was read."""
+    """The search in one refused read; `lessons` grows while `steps` runs."""
 
     def __init__(self, read: Read, spans: Sequence[Span], known: Iterable[Range] = ()) -> None:
         self._read = read
         self._pieces = pieces_of(read, spans)
         self._known = list(known)
+        self._read_well: set[int] = set()
         self.lessons: list[Range] = []
-        self.legal = 0
+
+    @property
+    def legal(self) -> int:
+        """How many of the spans were read."""
+        return len(self._read_well)
 
     @property
     def possible(self) -> bool:
@@ -53,14 +59,12 @@ class Refusal:
                 if verdict is Verdict.OTHER:
                     return
                 if verdict is Verdict.LEGAL:
-                    self.legal += 1
+                    self._read_well.update(range(at, stop))
                     at, illegal_run = stop, 0
                     continue
-                if stop == at + 1:
-                    self._illegal(at)
-                    at, illegal_run = stop, illegal_run + 1
-                    continue
-            found = yield from self._first_offender(at, n)
+            else:
+                stop = n
+            found = yield from self._first_offender(at, stop)
             if found is None:
                 return
             place, illegal = found
@@ -69,27 +73,31 @@ class Refusal:
 
     def _first_offender(self, start: int, stop: int) -> Generator[Read, Verdict, tuple[int, bool] | None]:
         """(piece, whether it is illegal by itself): pieces before it are read, with it they are refused."""
-        low, high, direct = start, stop, True
+        low, high, direct = start, stop, not self._begins_before(start)
         while high - low > 1:
             middle = (low + high) // 2
             verdict = yield self._join(low, middle)
             if verdict is Verdict.OTHER:
                 return None
             if verdict is Verdict.LEGAL:
-                self.legal += 1
+                self._read_well.update(range(low, middle))
                 low, direct = middle, False
             else:
-                high, direct = middle, True
+                high, direct = middle, not self._begins_before(low)
         if not direct:
-            verdict = yield self._join(low, high)
+            verdict = yield self._join(low, high, alone=True)
             if verdict is Verdict.OTHER:
                 return None
             if verdict is Verdict.LEGAL:
-                self.legal += 1
+                self._read_well.add(low)
                 self._cut(start, low)
                 return low, False
         self._illegal(low)
         return low, True
+
+    def _begins_before(self, place: int) -> bool:
+        """The piece before it is legal, and unused registers lie between."""
+        return place - 1 in self._read_well and self._pieces[place - 1].stop < self._pieces[place].start
 
     def _illegal(self, place: int) -> None:
         piece = self._pieces[place]
@@ -104,6 +112,10 @@ class Refusal:
             cut = gap_between(self._read.area, self._pieces[middle - 1], self._pieces[middle])
         self.lessons.append(cut)
 
-    def _join(self, start: int, stop: int) -> Read:
-        part: list[Piece] = self._pieces[start:stop]
-        return join(self._read.area, self._read.period_s, part)
+    def _join(self, start: int, stop: int, *, alone: bool = False) -> Read:
+        """A read of these pieces; it begins with the one before, so that the gap between is tried too."""
+        read = join(self._read.area, self._read.period_s, self._pieces[start:stop])
+        if alone or not self._begins_before(start):
+            return read
+        before = self._pieces[start - 1]
+        return replace(read, address=before.start, count=read.stop - before.start)

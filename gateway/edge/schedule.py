@@ -14,6 +14,8 @@ SLOT_MS = 20
 """Deadlines are rounded up to slots: at low load the cost is wake-ups, not points."""
 FAST_SLOT_MS = 10
 """For periods below a second."""
+OVERLOAD = 3
+"""Cycles after which a line counts as overloaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +88,30 @@ class Grid:
 def _ceil(t: float, period_ms: float) -> float:
     slot = SLOT_MS if period_ms >= 1000 else FAST_SLOT_MS
     return -(-t // slot) * slot
+
+
+class Load:
+    """Whether a line is asked for more than it can carry.
+
+    It is when one job missed rounds three times running, and when for three cycles the rounds of all jobs
+    together took longer than their periods allow. A single stall is neither.
+    """
+
+    def __init__(self, jobs: int) -> None:
+        self._shares = [0.0] * jobs
+        self._behind = [0] * jobs
+        self._heavy = 0
+
+    @property
+    def over(self) -> bool:
+        """More is asked than can be done."""
+        return max(self._behind, default=0) >= OVERLOAD or self._heavy >= OVERLOAD * len(self._shares) > 0
+
+    def missed(self, job: int, rounds: int) -> None:
+        """So many rounds of a job passed before this one."""
+        self._behind[job] = self._behind[job] + 1 if rounds else 0
+
+    def took(self, job: int, share: float) -> None:
+        """A round ended; it took this share of its period."""
+        self._shares[job] = share
+        self._heavy = self._heavy + 1 if sum(self._shares) > 1 else 0
