@@ -8,6 +8,7 @@ time-out cannot be told from the next one of the same request, so the meter is l
 from __future__ import annotations
 
 import asyncio
+import re
 import termios
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
@@ -26,13 +27,15 @@ SILENT_CHARS = 3.5
 """The line is free after this many characters of silence (the standard leaves it open; as Modbus does)."""
 
 
-def _twelve(value: Any) -> Any:
+def _twelve(value: Any) -> str:
     """YAML reads 000000000001 as 1: leading zeros are put back."""
-    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    return text.zfill(12) if isinstance(text, str) and text.isdecimal() else text
+    text = str(value).zfill(12)
+    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{12}", text):
+        raise ValueError(f"{value!r} is no meter address; write the twelve digits on its label, in quotes")
+    return text
 
 
-Address = Annotated[str, BeforeValidator(_twelve), Field(pattern=r"^\d{12}$")]
+Address = Annotated[str, BeforeValidator(_twelve)]
 
 
 class Dlt645Options(BaseModel):

@@ -67,14 +67,14 @@ def split(data: bytes) -> tuple[list[Frame], bytes, bytes]:
     while at < len(data):
         size = _size(data, at)
         if size == 0:
-            junk.append(data[at])
+            junk += data[at : at + 1].strip(bytes((WAKE,)))
             at += 1
         elif at + size > len(data):
             break
         else:
             frames.append(_frame(data[at : at + size]))
             at += size
-    return frames, data[at:], bytes(junk).strip(bytes((WAKE,)))
+    return frames, data[at:], bytes(junk)
 
 
 def _size(data: bytes, at: int) -> int:

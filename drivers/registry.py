@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from drivers.ascii_line import AsciiLineDriver, AsciiLineOptions
+from drivers.dlt645 import Dlt645Driver, Dlt645Options
 from drivers.modbus import AsciiDriver, RtuDriver, RtuTcpDriver, TcpDriver
 from drivers.modbus_options import ModbusAsciiOptions, RtuOptions, RtuTcpOptions, TcpOptions
 from gateway.config.site import check_as
@@ -51,3 +52,4 @@ register("modbus_rtu", RtuOptions, RtuDriver)
 register("modbus_rtu_tcp", RtuTcpOptions, RtuTcpDriver)
 register("modbus_ascii", ModbusAsciiOptions, AsciiDriver)
 register("ascii_line", AsciiLineOptions, AsciiLineDriver)
+register("dlt645", Dlt645Options, Dlt645Driver)

@@ -17,6 +17,7 @@ from drivers._blueprint import BlueprintDriver, BlueprintOptions
 from drivers.registry import DRIVERS, make_driver
 from gateway.adapters.clock import SystemClock
 from gateway.ports import Area, Block, DeviceException, Driver, Garbled, LineDown, NoAnswer
+from tests.unit.drivers.dlt645_devices import InWords, MeterDevice, on_meter_pty
 from tests.unit.drivers.wire_devices import (
     AsciiDevice,
     Device,
@@ -82,6 +83,13 @@ HARNESSES: dict[str, Harness] = {
         lambda d: on_tcp(d, None),
         _blueprint,
         lambda: BlueprintDriver(BlueprintOptions(host="127.0.0.1", port=1), SystemClock()),
+    ),
+    "dlt645": Harness(
+        MeterDevice,
+        on_meter_pty,  # type: ignore[arg-type]  # its devices are MeterDevices
+        lambda d: InWords(make_driver("dlt645", d.options, SystemClock())),
+        lambda: InWords(make_driver("dlt645", {"port": "/dev/none", "addresses": {7: 1}}, SystemClock())),
+        flips=1,  # a sum sees every single change; two may cancel out
     ),
 }
 LISTENERS = {"ascii_line"}
