@@ -1,0 +1,419 @@
+"""GB/T 26875.3-2011 as a TCP server: fire transmission devices (用户信息传输装置) dial in and report.
+
+Many devices share one port; the source address of their frames tells them apart. Every valid frame is
+answered, because a device repeats what nobody confirms. A read never talks: it hands out what has been
+heard (see gb26875_picture for the sentences). The protocol has no login: keep the port inside the building's
+own network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from drivers import gb26875_objects as objects
+from drivers.gb26875_frame import BadFrame, Command, Frame, Splitter
+from drivers.gb26875_picture import Picture, known_sentence
+from gateway.ports import Answer, Block, Clock, DeviceException, LineDown, NoAnswer, Span
+
+log = logging.getLogger(__name__)
+
+HALF_FRAME_S = 5.0
+"""After a pause of this length the rest of a half frame will not come: the sender repeats it whole."""
+MAX_UNSENT = 65_536
+MAX_STRANGERS = 64
+SYNC_EVERY_S = 3600.0
+ILLEGAL_ADDRESS = 2
+TIME_TYPES = (28, 88, 90)
+
+
+class StationOptions(BaseModel):
+    """One device. address: its source address, 12 hex digits as its menu shows them, most significant first.
+
+    bit0_normal: what bit 0 of its state words is when all is normal (1 by the standard; some makers 0) ·
+    heartbeat_s: longest silence, real seconds · systems: `type.address` of the systems whose state is asked
+    for when it dials in.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    address: str = Field(pattern=r"^[0-9a-fA-F]{12}$", description="12 hex digits in quotes")
+    bit0_normal: Literal[0, 1] = 1
+    heartbeat_s: float = Field(120.0, ge=1, le=86_400)
+    systems: tuple[str, ...] = ("1.1",)
+
+    @field_validator("systems")
+    @classmethod
+    def _pairs(cls, v: tuple[str, ...]) -> tuple[str, ...]:
+        for text in v:
+            parts = text.split(".")
+            if len(parts) != 2 or not all(p.isdigit() and int(p) < 256 for p in parts):
+                raise ValueError(f'{text!r} is no system; write type and address, for example "1.1"')
+        return v
+
+
+class Gb26875Options(BaseModel):
+    """Where to listen and who may dial in, by the `unit` of the devices of the line.
+
+    timezone: of the devices' clocks · sync_s: a device's clock that is further off is set; null: never ·
+    post_check_h: ask for a person (查岗) every so many hours; 0: never · post_check_min: time to answer.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    host: str = Field(min_length=1)
+    port: int = Field(26_875, ge=0, le=65_535)
+    devices: dict[int, StationOptions] = Field(min_length=1)
+    timezone: str = "Asia/Shanghai"
+    sync_s: float | None = Field(30.0, ge=1)
+    post_check_h: float = Field(0.0, ge=0, le=720)
+    post_check_min: int = Field(10, ge=1, le=255)
+
+    @field_validator("devices")
+    @classmethod
+    def _apart(cls, v: dict[int, StationOptions]) -> dict[int, StationOptions]:
+        seen: set[str] = set()
+        for unit, station in v.items():
+            if not 0 <= unit <= 255:
+                raise ValueError(f"unit {unit}: 0 to 255")
+            if station.address.lower() in seen:
+                raise ValueError(f"address {station.address} stands twice; each device has its own")
+            seen.add(station.address.lower())
+        return v
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, v: str) -> str:
+        try:
+            ZoneInfo(v)
+        except (KeyError, ValueError, OSError) as e:
+            raise ValueError(f"there is no time zone {v!r}; write for example Asia/Shanghai") from e
+        return v
+
+    def device_faults(self, unit: int, spans: Sequence[Span]) -> Iterator[tuple[str, str, str]]:
+        """(field of the device, what is wrong, what to do), before anything is heard."""
+        if unit not in self.devices:
+            hint = f'add {unit}: {{ address: "…" }} to options.devices of the line'
+            yield "unit", f"unit {unit} has no address", hint
+        for span in spans:
+            if not known_sentence(span.sentence):
+                hint = "write panel, u, s.1.3, p.1.3.40.393433 or a.11.1.91.1.5, or choose another profile"
+                yield "profile", f"{span.sentence!r} is no sentence of GB/T 26875.3", hint
+                return
+
+
+class _Station:
+    """A device that is known: its picture, and the connection on which it was heard last."""
+
+    def __init__(self, options: StationOptions) -> None:
+        self.options = options
+        self.number = int(options.address, 16)
+        self.picture = Picture(options.address.lower(), options.bit0_normal)
+        self.link: _Link | None = None
+        self.heard_at = -1.0
+        self.ours = 0
+        self.serial = 0
+        self.synced_at = -SYNC_EVERY_S
+        self.post_at = -1.0
+
+    def send(self, command: Command, type_: int, *what: objects.Object, at: datetime) -> None:
+        """A message of our own; nothing when the device is not connected."""
+        if self.link is not None:
+            self.serial = (self.serial + 1) % 65_536
+            data = objects.encode(type_, what)
+            self.link.send(Frame(self.serial, command, self.ours, self.number, data, at))
+
+
+class _Link(asyncio.Protocol):
+    """One connection; several devices may share it behind a relay."""
+
+    def __init__(self, driver: Gb26875Driver) -> None:
+        self._driver = driver
+        self._splitter = Splitter()
+        self._transport: asyncio.Transport | None = None
+        self._heard_at = 0.0
+        self._told_bad = 0
+        self.stations: set[int] = set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._driver.accept(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._driver.lost(self)
+
+    def data_received(self, data: bytes) -> None:
+        now = self._driver.now_s()
+        frames: list[Frame] = []
+        if self._splitter.waiting and now - self._heard_at > HALF_FRAME_S:
+            frames += self._splitter.give_up()
+        self._heard_at = now
+        frames += self._splitter.feed(data)
+        for frame in frames:
+            self._driver.take(self, frame)
+        self._driver.damaged(self, self._splitter.bad - self._told_bad)
+        self._told_bad = self._splitter.bad
+
+    def send(self, frame: Frame) -> None:
+        """Write; a peer that does not take what it is sent is hung up on."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._transport.get_write_buffer_size() > MAX_UNSENT:
+            self._transport.abort()
+            return
+        self._transport.write(frame.encode())
+
+    def close(self) -> None:
+        """What was written still goes out."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """At once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class Gb26875Driver:
+    """A listening port and what its devices have said. `counts`: of frames, by what became of them.
+
+    What was reported outlives `close`: a fire that no read has shown yet is shown by the next one.
+    """
+
+    def __init__(self, options: Gb26875Options, clock: Clock) -> None:
+        self._options, self._clock = options, clock
+        self._zone = ZoneInfo(options.timezone)
+        self._stations = {unit: _Station(o) for unit, o in options.devices.items()}
+        self._by_address = {s.number: s for s in self._stations.values()}
+        self._links: dict[_Link, None] = {}
+        self._room = 2 * len(self._stations) + 8
+        self._server: asyncio.Server | None = None
+        self._strangers: set[int] = set()
+        self.counts: Counter[str] = Counter()
+
+    # ── the port ──────────────────────────────────────────────────────────────────────────────────
+
+    async def open(self) -> None:
+        """Listen. Raises LineDown when the port cannot be had. Idempotent when open."""
+        if self._server is not None:
+            return
+        o = self._options
+        try:
+            self._server = await asyncio.get_running_loop().create_server(lambda: _Link(self), o.host, o.port)
+        except OSError as e:
+            raise LineDown(f"{o.host}:{o.port} cannot be listened on: {e}") from e
+
+    async def close(self) -> None:
+        """Hang up and stop listening; idempotent."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for link in list(self._links):
+            link.abort()
+        await asyncio.sleep(0)
+
+    @property
+    def port(self) -> int:
+        """The TCP port that is listened on; 0 while closed."""
+        return self._server.sockets[0].getsockname()[1] if self._server is not None else 0
+
+    def now_s(self) -> float:
+        """Real seconds."""
+        return self._clock.monotonic()
+
+    # ── reading ───────────────────────────────────────────────────────────────────────────────────
+
+    async def read(self, block: Block, timeout_s: float) -> Answer:
+        """The sentence as it stands now. Raises NoAnswer for a device that is not heard in time.
+
+        Raises LineDown while closed, DeviceException(2) for a sentence that there is not.
+        """
+        if self._server is None:
+            raise LineDown("not listening")
+        station = self._stations.get(block.unit)
+        if station is None:
+            raise NoAnswer(f"unit {block.unit} has no address in options.devices")
+        silent = self.now_s() - station.heard_at
+        if station.heard_at < 0 or silent > station.options.heartbeat_s:
+            self._give_up(station)
+            since = "has never dialled in" if station.heard_at < 0 else f"was heard {silent:.0f} s ago"
+            raise NoAnswer(f"device {station.options.address} {since}")
+        self._ask_for_a_person(station)
+        fields = station.picture.fields(block.sentence, self._site_s())
+        if fields is None:
+            raise DeviceException(ILLEGAL_ADDRESS, f"there is no sentence {block.sentence!r}")
+        return Answer(block, self._clock.now(), fields=fields)
+
+    def _give_up(self, station: _Station) -> None:
+        """A connection on which nothing comes any more is dead, whatever TCP thinks."""
+        link, station.link = station.link, None
+        if link is not None:
+            self._leave(link, station)
+
+    def _ask_for_a_person(self, station: _Station) -> None:
+        every = self._options.post_check_h * 3600
+        now = self._site_s()
+        if station.post_at < 0:
+            station.post_at = now + every
+        if every and now >= station.post_at and station.link is not None:
+            station.post_at = now + every
+            self.ask_post(station, self._options.post_check_min)
+
+    def ask_post(self, station: _Station, minutes: int) -> None:
+        """查岗: the device sounds, a person has to press its key."""
+        station.picture.post.ask(self._site_s(), minutes)
+        station.send(Command.CONTROL, 91, objects.PostCheck(minutes), at=self._local())
+
+    def _site_s(self) -> float:
+        return self._clock.monotonic() * self._clock.speed
+
+    def _local(self) -> datetime:
+        """Site time as the devices' clocks show it."""
+        at = datetime.fromtimestamp(self._clock.now() // 1000, UTC)
+        return at.astimezone(self._zone).replace(tzinfo=None)
+
+    # ── connections ───────────────────────────────────────────────────────────────────────────────
+
+    def accept(self, link: _Link) -> None:
+        """A new connection; when there is no room one on which nobody known spoke makes place."""
+        if len(self._links) >= self._room:
+            self.counts["crowded"] += 1
+            idle = next((x for x in self._links if not x.stations), None)
+            if idle is None:
+                link.abort()
+                return
+            self._links.pop(idle)
+            idle.abort()
+        self._links[link] = None
+
+    def lost(self, link: _Link) -> None:
+        """A connection ended."""
+        self._links.pop(link, None)
+        for number in link.stations:
+            station = self._by_address[number]
+            if station.link is link:
+                station.link = None
+
+    def damaged(self, link: _Link, n: int) -> None:
+        """Frames that could not be believed; nobody is answered, the sender repeats."""
+        self.counts["bad"] += n
+        if n and len(link.stations) == 1:
+            self._by_address[next(iter(link.stations))].picture.refused += n
+
+    def _attach(self, link: _Link, station: _Station) -> None:
+        old, station.link = station.link, link
+        link.stations.add(station.number)
+        if old is not None:
+            self.counts["replaced"] += 1
+            self._leave(old, station)
+
+    def _ask_states(self, station: _Station) -> None:
+        """A device reports changes only: what stands now has to be asked for."""
+        now = self._local()
+        station.send(Command.REQUEST, 81, objects.ReadUnit(), at=now)
+        for text in station.options.systems:
+            system, address = map(int, text.split("."))
+            station.send(Command.REQUEST, 61, objects.ReadSystem(system, address), at=now)
+
+    def _leave(self, link: _Link, station: _Station) -> None:
+        link.stations.discard(station.number)
+        if not link.stations:
+            link.close()
+
+    # ── frames ────────────────────────────────────────────────────────────────────────────────────
+
+    def take(self, link: _Link, frame: Frame) -> None:
+        """One valid frame: know who speaks, take it in, answer."""
+        self.counts["frames"] += 1
+        station = self._by_address.get(frame.source)
+        if station is None:
+            self._refuse(link, frame)
+            return
+        station.heard_at = self.now_s()
+        station.ours = frame.destination
+        fresh = station.link is not link
+        if fresh:
+            self._attach(link, station)
+        self._respond(link, station, frame)
+        if fresh:
+            self._ask_states(station)
+
+    def _respond(self, link: _Link, station: _Station, frame: Frame) -> None:
+        if frame.command in (Command.CONFIRM, Command.DENY):
+            self.counts["denied_to_us"] += frame.command == Command.DENY
+            return
+        answer = self._answer(station, frame)
+        if answer.command == Command.DENY:
+            self.counts["denied"] += 1
+            station.picture.refused += 1
+        link.send(answer)
+        self._set_clock(station, frame)
+
+    def _refuse(self, link: _Link, frame: Frame) -> None:
+        self.counts["foreign"] += 1
+        if frame.source not in self._strangers and len(self._strangers) < MAX_STRANGERS:
+            self._strangers.add(frame.source)
+            log.warning(
+                "unknown fire device refused address=%012x port=%d; add it to options.devices of this line",
+                frame.source, self.port,
+            )  # fmt: skip
+        if frame.command not in (Command.CONFIRM, Command.DENY):
+            link.send(frame.reply(Command.DENY))
+        if not link.stations:
+            link.close()
+
+    def _answer(self, station: _Station, frame: Frame) -> Frame:
+        """Confirmed when it was understood or is the vendor's own, denied otherwise."""
+        if not frame.data:
+            return frame.reply(Command.CONFIRM)
+        try:
+            type_, found = objects.decode(frame.data)
+        except BadFrame as e:
+            log.debug("frame denied address=%s cause=%s", station.options.address, e)
+            return frame.reply(Command.DENY)
+        if any(isinstance(o, objects.Raw) for o in found):
+            self.counts["private"] += 1
+        elif type_ == 91:
+            self._asked_for_a_person(station, found)
+        elif frame.command in (Command.REQUEST, Command.CONTROL):
+            return self._requested(frame, type_)
+        elif frame.command in (Command.SEND, Command.RESPONSE):
+            station.picture.apply(found, self._site_s())
+        else:
+            self.counts["private"] += 1
+        return frame.reply(Command.CONFIRM)
+
+    def _requested(self, frame: Frame, type_: int) -> Frame:
+        """We have the time and nothing else that a device could ask for."""
+        if type_ not in TIME_TYPES:
+            return frame.reply(Command.DENY)
+        self.counts["time_asked"] += 1
+        now = self._local()
+        kind, what = (90, objects.SetTime(now)) if type_ == 90 else (28, objects.UnitTime(now))
+        return frame.reply(Command.RESPONSE, objects.encode(kind, [what]), at=now)
+
+    def _asked_for_a_person(self, station: _Station, found: Iterable[objects.Object]) -> None:
+        """查岗 that came to us: its receipt is confirmed, no person is claimed; it ends as not answered."""
+        self.counts["post_checks"] += 1
+        for o in found:
+            if isinstance(o, objects.PostCheck):
+                station.picture.post.ask(self._site_s(), o.minutes)
+
+    def _set_clock(self, station: _Station, frame: Frame) -> None:
+        if frame.command != Command.SEND or frame.at is None:
+            return
+        now = self._local()
+        offset = (frame.at - now).total_seconds()
+        station.picture.offset_s = offset
+        limit, last = self._options.sync_s, station.synced_at
+        if limit is not None and abs(offset) > limit and self._site_s() - last >= SYNC_EVERY_S:
+            station.synced_at = self._site_s()
+            self.counts["clocks_set"] += 1
+            station.picture.forget_times()
+            station.send(Command.CONTROL, 90, objects.SetTime(now), at=now)
