@@ -346,11 +346,26 @@ def restore(
     sys.exit(put_back(source, data))
 
 
-@app.command(epilog="Example: steward bench detect")
+@app.command(epilog="Examples: steward bench detect · steward bench edge --devices 20 --peers none")
 def bench(
-    which: Annotated[str, typer.Argument(metavar="detect|store|e2e")], as_json: JsonOpt = False
+    which: Annotated[str, typer.Argument(metavar="detect|store|e2e|edge")],
+    as_json: JsonOpt = False,
+    devices: Annotated[int | None, typer.Option(min=1, max=2000, help="edge: how many (200)")] = None,
+    seconds: Annotated[float | None, typer.Option(min=1, help="edge: of each window (20)")] = None,
+    peers: Annotated[str | None, typer.Option(help="edge: all, none, or names with commas")] = None,
+    faults: Annotated[str | None, typer.Option(help="edge: percent dead, exceptions, garbled")] = None,
+    cases: Annotated[str | None, typer.Option(help="edge: all, or names with commas")] = None,
+    write: Annotated[bool, typer.Option("--write", help="edge: into docs/benchmarks.md")] = False,
 ) -> None:
-    """Measure on this machine; needs a checkout of the source."""
+    """Measure on this machine; needs a checkout of the source.
+
+    `edge`: Steward's edge beside ThingsBoard's gateway, modpoll and two library recipes, on the same
+    simulated devices; what cannot be installed is left out and said.
+    """
     from gateway.app.benching import run_bench
 
-    sys.exit(run_bench(which, as_json=as_json))
+    options = {
+        "devices": devices, "seconds": seconds, "peers": peers, "faults": faults, "cases": cases,
+        "write": write,
+    }  # fmt: skip
+    sys.exit(run_bench(which, as_json=as_json, options=options))

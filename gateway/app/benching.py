@@ -13,16 +13,28 @@ from gateway.app.terminal import say
 from gateway.errors import BadInput
 
 ROOT = Path(__file__).resolve().parents[2]
-KNOWN = ("detect", "store", "e2e")
+KNOWN = ("detect", "store", "e2e", "edge")
 
 
-def run_bench(which: str, *, as_json: bool) -> int:
-    """Figures on standard output. Raises BadInput for an unknown one or outside of a checkout."""
+def run_bench(which: str, *, as_json: bool, options: dict[str, Any] | None = None) -> int:
+    """Figures on standard output. `options` are those of `edge`, the only one that has any; None: not given.
+
+    Raises BadInput for an unknown one, for options that it does not have, and outside of a checkout.
+    """
+    given = {k: v for k, v in (options or {}).items() if v not in (None, False)}
     if which not in KNOWN:
         raise BadInput(f"there is no benchmark {which!r}", field="which", hint=f"one of {', '.join(KNOWN)}")
+    if given and which != "edge":
+        raise BadInput(
+            f"{which} has no options", field=f"--{next(iter(given))}", hint="they belong to `edge`"
+        )
     if not (ROOT / "benchmarks").is_dir():
         raise BadInput("benchmarks come with the source, not with the wheel", hint="run it in a checkout")
     sys.path.insert(0, str(ROOT))
+    if which == "edge":
+        edge = importlib.import_module("benchmarks.edge.main")
+        edge.run(as_json=as_json, write=bool(given.pop("write", False)), plan=edge.plan_of(**given))
+        return 0
     result: dict[str, Any] = importlib.import_module(f"benchmarks.bench_{which}").run()
     if as_json:
         say(result)

@@ -1,0 +1,5 @@
+"""`python -m benchmarks.edge`."""
+
+from benchmarks.edge.main import main
+
+main()
