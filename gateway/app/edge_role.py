@@ -12,6 +12,7 @@ from gateway.app.setup import Setup
 from gateway.config.site import Gateway, Line, check_as
 from gateway.edge.agent import Edge
 from gateway.edge.config import DeviceConfig, EdgeConfig, Hello, LineConfig
+from gateway.edge.health import DEVICE, Vitals, self_line
 from gateway.errors import BadInput
 from gateway.ports import Clock
 
@@ -21,7 +22,9 @@ VERSION = "0.1.0"
 async def run_edge(setup: Setup, data: Path, gateway: str) -> None:
     """Until cancelled. Raises BadInput when the site has no such gateway."""
     clock = ClockOrigin.from_env().clock()
-    config = edge_config(setup, data, choose(setup, gateway), clock)
+    here = choose(setup, gateway)
+    vitals = Vitals(edge_folder(data, here), clock)
+    config = edge_config(setup, data, here, clock, vitals)
     address = MqttAddress.parse(broker_url(setup.site.file.broker.url))
 
     def uplink(hello: Hello) -> PahoUplink:
@@ -30,7 +33,9 @@ async def run_edge(setup: Setup, data: Path, gateway: str) -> None:
             username=address.user, password=address.password, tls=Tls() if address.tls else None,
         )  # fmt: skip
 
-    await Edge(config, clock, uplink).run()
+    edge = Edge(config, clock, uplink)
+    vitals.source = edge.facts
+    await edge.run()
 
 
 def choose(setup: Setup, gateway: str) -> Gateway:
@@ -46,11 +51,23 @@ def choose(setup: Setup, gateway: str) -> Gateway:
     )  # fmt: skip
 
 
-def edge_config(setup: Setup, data: Path, gateway: Gateway, clock: Clock) -> EdgeConfig:
-    """Lines with their drivers, devices with their models."""
+def edge_folder(data: Path, gateway: Gateway) -> Path:
+    """Where an edge keeps what is its own."""
+    return data / "edge" / gateway.id
+
+
+def edge_config(
+    setup: Setup, data: Path, gateway: Gateway, clock: Clock, vitals: Vitals | None = None
+) -> EdgeConfig:
+    """Lines with their drivers, devices with their models; and the line on which the edge reads itself.
+
+    vitals: of the running edge; without them (a changed configuration) the line that runs is kept.
+    """
+    folder = edge_folder(data, gateway)
+    own = self_line(vitals or Vitals(folder, clock), setup.models[gateway.id, DEVICE], clock)
     return EdgeConfig(
-        gateway.estate, gateway.id, [_line(setup, gateway, line, clock) for line in gateway.lines],
-        data / "edge" / gateway.id, setup.hash, VERSION, gateway.outbox_mb * 1_000_000,
+        gateway.estate, gateway.id, [*(_line(setup, gateway, line, clock) for line in gateway.lines), own],
+        folder, setup.hash, VERSION, gateway.outbox_mb * 1_000_000,
     )  # fmt: skip
 
 

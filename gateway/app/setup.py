@@ -21,6 +21,7 @@ from gateway.config.site import Device, Line, Site, read_site
 from gateway.config.wording import check_as, near
 from gateway.config.yamlmarks import Path_
 from gateway.core.selfcheck import gateway_assets
+from gateway.edge import health
 from gateway.errors import BadInput, Problems
 from gateway.model import Asset, Point
 
@@ -96,6 +97,8 @@ def _models(site: Site, problems: list[BadInput]) -> Iterator[tuple[tuple[str, s
         problems += _driver_faults(site, at, line, device, model)
         problems += _twice(site, at, device, model, owners)
         yield (gateway.id, device.id), model
+    for gateway in site.file.gateways:
+        yield (gateway.id, health.DEVICE), bind(load_profile(health.PROFILE), gateway.id)
 
 
 def _model(site: Site, device: Device) -> BoundModel:
@@ -114,6 +117,8 @@ def _placed(site: Site, at: Path_, e: BadInput) -> BadInput:
 
 
 def _line_faults(site: Site, at: Path_, line: Line, device: Device, model: BoundModel) -> Iterator[BadInput]:
+    if health.DEVICE in (device.id, line.id):
+        yield site.marks.error((*at, "id"), f"{health.DEVICE} is the gateway itself", "give it another id")
     speaks = model.profile.protocol
     if line.kind in DRIVERS and (speaks == "modbus") != line.kind.startswith("modbus_"):
         yield site.marks.error(
