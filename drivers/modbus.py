@@ -8,7 +8,7 @@ from pathlib import Path
 
 from serial.rs485 import RS485Settings
 
-from drivers.modbus_frames import ASCII, EXCEPTIONS, RTU, TCP, Fault, Refused, whole_frames
+from drivers.modbus_frames import ASCII, EXCEPTIONS, MORE, RTU, TCP, Fault, Refused, whole_frames
 from drivers.modbus_line import Client, ModbusDriver, serial_client, tcp_client
 from drivers.modbus_options import ModbusAsciiOptions, RtuOptions, RtuTcpOptions, TcpOptions
 from gateway.ports import Block, Clock, DeviceError, DeviceException, LineDown, NoAnswer
@@ -39,12 +39,13 @@ class TcpDriver(ModbusDriver):
             self._drop_for_now()  # half a frame came without a request: what follows cannot be told apart
         await super()._ready(block)
 
-    async def _recover(self, block: Block, error: DeviceError, until: float) -> None:
+    async def _recover(self, block: Block, error: DeviceError, until: float) -> DeviceError:
         if isinstance(error, LineDown):
             await self.close()
         elif isinstance(error, Refused) and not (self._ear.heard and whole_frames(self._ear.heard)):
             self._drop_for_now()
             await asyncio.sleep(0)
+        return error
 
 
 class _BusDriver(ModbusDriver):
@@ -85,17 +86,23 @@ class _BusDriver(ModbusDriver):
                 return True
         return False
 
-    async def _recover(self, block: Block, error: DeviceError, until: float) -> None:
+    async def _recover(self, block: Block, error: DeviceError, until: float) -> DeviceError:
         """Let an answer that is about to begin go by: the time of a whole frame, then silence."""
-        if isinstance(error, DeviceException):
-            return
         if isinstance(error, LineDown):
             await self.close()
-            return
-        if not (isinstance(error, Refused) and self._was_its_own(block, error)):
+            return error
+        if isinstance(error, DeviceException):
+            # An exception is five bytes: the first five of a damaged answer may look like one.
+            unasked = self.stats.unasked
+            await self._silence()
+            if self.stats.unasked == unasked:
+                return error
+            error = Refused(Fault.LONG, f"unit {block.unit} of {self._where}: {MORE}")
+        elif not (isinstance(error, Refused) and self._was_its_own(block, error)):
             self._distrust(block, until)
         await self._clock.sleep_real(self.wire.chars(block) * self._bus.char_s)
         await self._silence()
+        return error
 
     def _was_its_own(self, block: Block, error: Refused) -> bool:
         """The unit was heard and damaged: it has answered, however badly. A sound frame may be a late one."""

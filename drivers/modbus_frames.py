@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from binascii import a2b_hex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -39,6 +39,7 @@ EXCEPTIONS = {
 }
 NOISE = b"\x00\xff"
 """What a bus shows when its drivers switch over; no unit that answers on a bus has such an address."""
+MORE = "more came behind what looked like an exception: the beginning of a damaged answer"
 LATE_WINDOW = 1000
 """Transactions this far back are late answers of ours; others are foreign."""
 
@@ -116,17 +117,20 @@ def reading(block: Block, pdu: bytes) -> NDArray[np.uint16]:
     return np.frombuffer(pdu, ">u2", offset=2).astype(np.uint16)
 
 
-def listen(wire: Wire, block: Block, transaction: int, chunks: Iterable[bytes]) -> NDArray[np.uint16]:
+def listen(wire: Wire, block: Block, transaction: int, chunks: Sequence[bytes]) -> NDArray[np.uint16]:
     """What a driver makes of these arrivals, without sockets and time.
 
     Raises DeviceException, Refused, and NoAnswer when nothing came.
     """
     heard = b""
-    for chunk in chunks:
+    for n, chunk in enumerate(chunks):
         heard += chunk
         found = wire.find(block, transaction, heard)
-        if found is not None:
-            return reading(block, found.pdu)
+        if found is None:
+            continue
+        if wire is not TCP and found.pdu[0] & 0x80 and any(chunks[n + 1 :]):
+            raise Refused(Fault.LONG, MORE)
+        return reading(block, found.pdu)
     if not heard:
         raise NoAnswer("nothing came")
     raise Refused(wire.explain(block, transaction, heard), hexed(heard))

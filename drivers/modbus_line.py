@@ -155,8 +155,8 @@ class ModbusDriver:
         finally:
             self.stats.busy_s += self._clock.monotonic() - sent
             self._rest()
+        error = await self._recover(block, error, sent + QUARANTINE * timeout_s)
         self._count(block, error)
-        await self._recover(block, error, sent + QUARANTINE * timeout_s)
         self._rest()
         raise error
 
@@ -212,8 +212,8 @@ class ModbusDriver:
         else:
             counts.cut_off += 1
 
-    async def _recover(self, block: Block, error: DeviceError, until: float) -> None:
-        """Make the line fit for the next request."""
+    async def _recover(self, block: Block, error: DeviceError, until: float) -> DeviceError:
+        """Make the line fit for the next request; what the error turned out to be."""
         raise NotImplementedError
 
     def _distrust(self, block: Block, until: float) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from drivers.profiles import textline
 from drivers.profiles.model import PointSpec, Profile
-from drivers.profiles.raw import ALARM4_ACTIVE, TYPES, field_bits, parse_order
+from drivers.profiles.raw import ALARM4_ACTIVE, BASE, BYTES, EXACT, FLAGS, TYPES, field_bits, parse_order
 from gateway.model import GOOD, Level, Reason, quality
 from gateway.ports import Answer, Block, Decoded
 
@@ -24,7 +24,11 @@ F64 = NDArray[np.float64]
 NAN_Q = quality(Level.BAD, Reason.NOT_A_NUMBER)
 ENUM_Q = quality(Level.UNCERTAIN, Reason.BAD_ENUM)
 SCALE_Q = quality(Level.BAD, Reason.BAD_ENUM)
+TOO_BIG_Q = quality(Level.BAD, Reason.OVER_RANGE)
+WHOLE = 0xFFFF_FFFF_FFFF_FFFF
 MAX_WINDOWS = 256
+POWERS = np.array([BASE**3, BASE**2, BASE, 1], np.uint64)
+FLOAT_TYPES = (("f16", np.uint16, np.float16), ("f32", np.uint32, np.float32), ("f64", np.uint64, np.float64))
 
 
 @dataclass(slots=True)
@@ -62,9 +66,12 @@ class _Window:
     range_q: NDArray[np.uint8]
     signed: NDArray[np.intp]
     signed_up: U64
-    f32: NDArray[np.intp]
-    f64: NDArray[np.intp]
+    special: U64  # the bits in which a sentinel is looked for
+    floats: tuple[tuple[NDArray[np.intp], Any, Any], ...]  # rows, unsigned type, floating type
     bcd: NDArray[np.intp]
+    m10k: NDArray[np.intp]
+    im10k: NDArray[np.intp]
+    counters: NDArray[np.intp]
     choice: NDArray[np.intp]  # rows with on or off
     choice_base: F64
     choices: _Pairs
@@ -130,10 +137,19 @@ def _columns(points: Sequence[PointSpec], index: list[int], block: Block) -> _Wi
         high=np.array([np.inf if p.high is None else p.high for p in points], np.float64),
         range_q=np.array([quality(Level.BAD, p.out_of_range) for p in points], np.uint8),
         signed=np.array(signed, np.intp),
-        signed_up=np.array([64 - 16 * points[n].words for n in signed], np.uint64),
-        f32=np.array([n for n in rows if points[n].type == "f32"], np.intp),
-        f64=np.array([n for n in rows if points[n].type == "f64"], np.intp),
-        bcd=np.array([n for n in rows if TYPES[points[n].type].form == "bcd"], np.intp),
+        signed_up=np.array([64 - _width(points[n]) for n in signed], np.uint64),
+        special=np.array(
+            [m if p.type in BYTES else WHOLE for p, m in zip(points, masks, strict=True)], np.uint64
+        ),
+        floats=tuple(
+            (np.array([n for n in rows if points[n].type == name], np.intp), plain, floating)
+            for name, plain, floating in FLOAT_TYPES
+            if any(p.type == name for p in points)
+        ),
+        bcd=_rows(points, "bcd"),
+        m10k=_rows(points, "m10k"),
+        im10k=_rows(points, "im10k"),
+        counters=np.array([n for n in rows if points[n].value_kind == "counter"], np.intp),
         choice=np.array([n for n in rows if points[n].on or points[n].off], np.intp),
         choice_base=np.array([1.0 if p.off else 0.0 for p in points if p.on or p.off], np.float64),
         choices=_Pairs.of(
@@ -141,7 +157,7 @@ def _columns(points: Sequence[PointSpec], index: list[int], block: Block) -> _Wi
         ),
         sentinels=_Pairs.of(
             [
-                (n, _pattern(p, raw), quality(Level.BAD, reason))
+                (n, _special(p, raw), quality(Level.BAD, reason))
                 for n, p in enumerate(points)
                 for raw, reason in (p.sentinels or {}).items()
                 if isinstance(raw, int)
@@ -163,8 +179,10 @@ def _run(w: _Window, words: NDArray[np.uint16], block: Block) -> Decoded:
     raw = np.bitwise_or.reduce(parts << weights, axis=1) if len(w.index) else np.zeros(0, np.uint64)
     field = (raw & w.mask) >> w.shift
     v = field.astype(np.float64)
-    bad_digit = _numbers(w, raw, v)
+    bad_digit = _numbers(w, parts, raw, v)
     q = np.full(len(w.index), GOOD, np.uint8)
+    if len(w.counters):
+        q[w.counters[np.abs(v[w.counters]) >= EXACT]] = TOO_BIG_Q
     if len(w.choice):
         hit = w.choices.hits(field)
         v[w.choice] = w.choice_base
@@ -181,27 +199,36 @@ def _run(w: _Window, words: NDArray[np.uint16], block: Block) -> Decoded:
     text = [n for n, p in w.slow if p.type == "string"]
     not_number = ~np.isfinite(v) | bad_digit
     not_number[text] = False
-    not_number &= q != SCALE_Q
+    not_number &= (q != SCALE_Q) & (q != TOO_BIG_Q)
     q[not_number], v[not_number] = NAN_Q, np.nan
-    hit = w.sentinels.hits(raw)
+    v[q == TOO_BIG_Q] = np.nan
+    hit = w.sentinels.hits(raw & w.special)
     rows = w.sentinels.row[hit]
     q[rows], v[rows] = w.sentinels.out[hit], np.nan
     return Decoded(w.index, v, q, {int(w.index[n]): fact for n, fact in attrs.items()})
 
 
-def _numbers(w: _Window, raw: U64, v: F64) -> NDArray[np.bool_]:
+def _numbers(w: _Window, parts: U64, raw: U64, v: F64) -> NDArray[np.bool_]:
     """Fill in what is not an unsigned integer; which rows hold digits that are no decimal digits."""
     bad = np.zeros(len(raw), np.bool_)
     if len(w.signed):
-        v[w.signed] = (raw[w.signed] << w.signed_up).view(np.int64) >> w.signed_up.view(np.int64)
-    if len(w.f32):
-        v[w.f32] = raw[w.f32].astype(np.uint32).view(np.float32)
-    if len(w.f64):
-        v[w.f64] = raw[w.f64].view(np.float64)
+        field = (raw & w.mask)[w.signed] >> w.shift[w.signed]
+        v[w.signed] = (field << w.signed_up).view(np.int64) >> w.signed_up.view(np.int64)
+    for rows, plain, floating in w.floats:
+        v[rows] = raw[rows].astype(plain).view(floating)
     if len(w.bcd):
-        nibbles = (raw[w.bcd, None] >> np.arange(0, 32, 4, dtype=np.uint64)) & np.uint64(15)
-        v[w.bcd] = nibbles.astype(np.float64) @ (10.0 ** np.arange(8))
+        nibbles = (raw[w.bcd, None] >> np.arange(0, 64, 4, dtype=np.uint64)) & np.uint64(15)
+        v[w.bcd] = nibbles @ (np.uint64(10) ** np.arange(16, dtype=np.uint64))
         bad[w.bcd] = (nibbles > 9).any(axis=1)
+    if len(w.m10k):
+        v[w.m10k] = parts[w.m10k] @ POWERS
+        bad[w.m10k] = (parts[w.m10k] >= BASE).any(axis=1)
+    if len(w.im10k):
+        digits = parts[w.im10k].astype(np.uint16).view(np.int16).astype(np.int64)
+        v[w.im10k] = digits @ POWERS.astype(np.int64)
+        bad[w.im10k] = (np.abs(digits) >= BASE).any(axis=1) | (
+            (digits > 0).any(axis=1) & (digits < 0).any(axis=1)
+        )
     return bad
 
 
@@ -214,8 +241,11 @@ def _slow(
         part = words[at : at + p.words]
         if p.type == "string":
             v[n] = np.nan
-            swapped = part.byteswap() if w.swap[n] else part
-            attrs[n] = {"text": swapped.astype(">u2").tobytes().decode(p.encoding, "replace").strip("\0 ")}
+            text = _text(p, part.byteswap() if w.swap[n] else part)
+            if text is None:
+                q[n] = NAN_Q
+            else:
+                attrs[n] = {"text": text}
         elif p.type == "alarm4":
             nibbles = (part[:, None] >> np.array([12, 8, 4, 0], np.uint16)) & np.uint16(15)
             v[n] = float(np.isin(nibbles, ALARM4_ACTIVE).any())
@@ -223,6 +253,25 @@ def _slow(
             factor = factors.get(int(words[address - block.address]))
             v[n], q[n] = (v[n] * factor, q[n]) if factor is not None else (np.nan, SCALE_Q)
     return attrs
+
+
+def _text(p: PointSpec, words: NDArray[np.uint16]) -> str | None:
+    """Up to the first NUL, without padding; None when the bytes are no text in this encoding."""
+    data = words.astype(">u2").tobytes()
+    data = data if p.chars == "both" else data[p.chars == "low" :: 2]
+    try:
+        return data.lstrip(b"\0").partition(b"\0")[0].decode(p.encoding).strip()
+    except UnicodeDecodeError:
+        return None
+
+
+def _rows(points: Sequence[PointSpec], form: str) -> NDArray[np.intp]:
+    return np.array([n for n, p in enumerate(points) if TYPES[p.type].form == form], np.intp)
+
+
+def _width(p: PointSpec) -> int:
+    """Bits of an integer point."""
+    return 8 if p.type in BYTES else 16 * p.words
 
 
 def _order_words(p: PointSpec) -> int:
@@ -243,7 +292,7 @@ def _mask(p: PointSpec) -> int:
         return 1 << p.bit
     if p.mask:
         return p.mask
-    return {"u8h": 0xFF00, "u8l": 0x00FF}.get(p.type, 0xFFFF_FFFF_FFFF_FFFF)
+    return TYPES[p.type].mask or WHOLE
 
 
 def _exact(scale: float) -> tuple[float, float]:
@@ -254,6 +303,13 @@ def _exact(scale: float) -> tuple[float, float]:
     return scale, 1.0
 
 
+def _special(p: PointSpec, raw: int) -> int:
+    """Where a sentinel stands in the joined registers: that of a byte is a byte, else it is the whole."""
+    if p.type in BYTES:
+        return (raw & 0xFF) << field_bits(TYPES[p.type].mask)[0]
+    return _pattern(p, raw)
+
+
 def _pattern(p: PointSpec, raw: int) -> int:
     """The unsigned bit pattern of a raw value that may be written as a negative number."""
     return raw & ((1 << 16 * max(p.words, 1)) - 1) if p.words <= 4 else raw
@@ -261,4 +317,4 @@ def _pattern(p: PointSpec, raw: int) -> int:
 
 def _closed(p: PointSpec) -> bool:
     """True when the codes are all there are, so that another one is doubtful."""
-    return p.value_kind == "enum" and p.type != "flags" and bool(p.codes)
+    return p.value_kind == "enum" and p.type not in FLAGS and bool(p.codes)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from math import isfinite
 
 from drivers.profiles.model import PointSpec, Profile
-from drivers.profiles.raw import ALARM4_ACTIVE, TYPES, field_bits, parse_order
+from drivers.profiles.raw import ALARM4_ACTIVE, BASE, BYTES, FLOATS, TYPES, field_bits, parse_order
 from gateway.model import Reason
 
 Words = dict[str, dict[int, int]]
@@ -35,13 +35,16 @@ def encode(profile: Profile, values: Mapping[str, float | str]) -> Words:
 
 def _put(p: PointSpec, value: float | str, area: dict[int, int]) -> None:
     if p.type == "string":
-        data = str(value).encode(p.encoding).ljust(2 * p.words, b"\0")[: 2 * p.words]
+        room = 2 * p.words if p.chars == "both" else p.words
+        data = str(value).encode(p.encoding).ljust(room, b"\0")[:room]
+        if p.chars != "both":
+            data = b"".join(bytes((0, byte) if p.chars == "low" else (byte, 0)) for byte in data)
         if parse_order(p.order, 1)[1]:
             data = b"".join(data[n : n + 2][::-1] for n in range(0, len(data), 2))
         area.update(zip(_addresses(p), struct.unpack(f">{p.words}H", data), strict=True))
         return
     if isinstance(value, str):
-        _store(p, _sentinel(p, value), area, whole=True)
+        _store(p, _sentinel(p, value), area, whole=p.type not in BYTES)
     elif p.type == "alarm4":
         area[p.address] = area[p.address] & 0x0FFF | (ALARM4_ACTIVE[0] if value else 1) << 12
     else:
@@ -56,8 +59,8 @@ def _sentinel(p: PointSpec, reason: str) -> int:
     for raw, known in (p.sentinels or {}).items():
         if known.name == reason and isinstance(raw, int):
             return raw
-    if reason == Reason.NOT_A_NUMBER.name and p.type in ("f32", "f64"):
-        return 0x7FC0_0000 if p.type == "f32" else 0x7FF8_0000_0000_0000
+    if reason == Reason.NOT_A_NUMBER.name and p.type in FLOATS:
+        return int.from_bytes(struct.pack(f">{FLOATS[p.type]}", float("nan")), "big")
     raise ValueError(f"{p.tag}: no raw value means {reason!r}")
 
 
@@ -73,10 +76,32 @@ def _raw(p: PointSpec, value: float, area: dict[int, int]) -> int:
     if form == "float" or not isfinite(number):
         if form != "float":
             raise ValueError(f"{p.tag}: {value} has no raw form; name a reason, e.g. SENTINEL")
-        code = struct.pack(">f" if p.type == "f32" else ">d", number)
-        return int.from_bytes(code, "big")
-    raw = _fit(p, round(number))
-    return int(f"{raw}", 16) if form == "bcd" else raw
+        return int.from_bytes(struct.pack(f">{FLOATS[p.type]}", number), "big")
+    if form in ("bcd", "m10k", "im10k"):
+        return _digits(p, round(number))
+    return _fit(p, round(number))
+
+
+def _digits(p: PointSpec, number: int) -> int:
+    """Decimal digits as the type packs them; what has too many of them ends at the scale or its code."""
+    form = TYPES[p.type].form
+    top = (10 ** (4 * p.words) if form == "bcd" else BASE**p.words) - 1
+    bottom = -top if form == "im10k" else 0
+    if p.value_kind == "counter":
+        number %= top + 1
+    if not bottom <= number <= top:
+        want = Reason.UNDER_RANGE if number < bottom else Reason.OVER_RANGE
+        for raw, why in (p.sentinels or {}).items():
+            if why is want and isinstance(raw, int):
+                return raw
+        number = max(bottom, min(top, number))
+    if form == "bcd":
+        return int(f"{number}", 16)
+    raw, left = 0, abs(number)
+    for k in range(p.words):
+        left, digit = divmod(left, BASE)
+        raw |= (-digit if number < 0 else digit) % 65536 << 16 * k
+    return raw
 
 
 def _choice(p: PointSpec, value: float, area: dict[int, int]) -> int:
@@ -92,15 +117,14 @@ def _other(taken: tuple[int, ...]) -> int:
 
 
 def _fit(p: PointSpec, number: int) -> int:
-    bits = field_bits(p.mask)[1] if p.mask else {"bit": 1, "u8h": 8, "u8l": 8}.get(p.type, 16 * p.words)
+    mine = p.mask or TYPES[p.type].mask
+    bits = 1 if p.type == "bit" else field_bits(mine)[1] if mine else 16 * p.words
     form = TYPES[p.type].form
     low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if form == "signed" else (0, (1 << bits) - 1)
-    if form == "bcd":
-        high = 10 ** (bits // 4) - 1
     if p.value_kind == "counter":
         return number % (high + 1)
-    # A sentinel is a whole register; a part of a register can hold none.
-    special = {} if p.partial else p.sentinels or {}
+    # A sentinel is a whole register or a byte; another part of a register can hold none.
+    special = {} if p.partial and p.type not in BYTES else p.sentinels or {}
     mask = (1 << bits) - 1
     codes = {raw & mask: why for raw, why in special.items() if isinstance(raw, int)}
     if low <= number <= high and number & mask not in codes:
@@ -127,7 +151,7 @@ def _load(p: PointSpec, area: dict[int, int]) -> int:
 def _store(p: PointSpec, raw: int, area: dict[int, int], *, whole: bool) -> None:
     """Write the bits of the point; `whole` also overwrites what shares its register."""
     full = (1 << 16 * p.words) - 1
-    mask = 1 << p.bit if p.bit is not None else p.mask or {"u8h": 0xFF00, "u8l": 0xFF}.get(p.type, full)
+    mask = 1 << p.bit if p.bit is not None else p.mask or TYPES[p.type].mask or full
     if not whole:
         raw = _load(p, area) & ~mask | (raw << field_bits(mask)[0]) & mask
     positions, swap = parse_order(p.order, p.words)

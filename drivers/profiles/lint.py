@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from drivers.profiles.cases import case_answers
 from drivers.profiles.model import BIT_AREAS, PointSpec, Profile
-from drivers.profiles.raw import TYPES
+from drivers.profiles.raw import BYTES, TYPES
 from gateway.config.yamlmarks import Marks, Path_
 from gateway.errors import BadInput
 from gateway.model import TAG, Level, Reason
@@ -69,19 +69,26 @@ def _addresses(profile: Profile, entries: list[Entry], marks: Marks) -> Iterator
 def _overlaps(entries: list[Entry], marks: Marks) -> Iterator[BadInput]:
     """Two values may share registers only when they are the same registers and one is a part of them."""
     for area in ("holding", "input", *BIT_AREAS):
-        here = sorted((p.address, p.address + p.words, n, p) for n, p in entries if p.area == area)
+        mine = [(p.address, p.address + p.words, n, p) for n, p in entries if p.area == area]
+        here = sorted(mine, key=lambda row: row[:3])
         last: tuple[int, int, int, PointSpec] | None = None
         for first, end, n, p in here:
-            if last and first < last[1]:
-                same = (first, end) == last[:2]
-                if not same or not (p.partial or last[3].partial) or area in BIT_AREAS:
-                    yield marks.error(
-                        _at(n, "address"),
-                        f"{p.tag} at {area} {first} overlaps {last[3].tag} at {last[0]} to {last[1] - 1}",
-                        "check the address and the type; only bits, bytes, masks and on/off may share",
-                    )
+            if last and first < last[1] and (area in BIT_AREAS or not _may_share(p, last[3])):
+                yield marks.error(
+                    _at(n, "address"),
+                    f"{p.tag} at {area} {first} overlaps {last[3].tag} at {last[0]} to {last[1] - 1}",
+                    "check the address and the type; only bits, bytes, masks and on/off may share",
+                )
             if last is None or end >= last[1]:
                 last = (first, end, n, p)
+
+
+def _may_share(a: PointSpec, b: PointSpec) -> bool:
+    """The same registers, one of them only in part; or a bit of a longer word of flags."""
+    inner, outer = sorted((a, b), key=lambda p: p.words)
+    if inner.words == outer.words:
+        return a.address == b.address and (a.partial or b.partial)
+    return inner.type == "bit" and outer.type == "flags32" and 0 <= inner.address - outer.address < 2
 
 
 def _notation(profile: Profile, entries: list[Entry], marks: Marks) -> Iterator[BadInput]:
@@ -105,6 +112,10 @@ def _protocol(profile: Profile, marks: Marks) -> Iterator[BadInput]:
             yield marks.error(_at(n, "area"), f"does not go with protocol {profile.protocol}", "correct one")
 
 
+def _width(p: PointSpec) -> int:
+    return 8 if p.type in BYTES else 16 * p.words
+
+
 def _guards(entries: list[Entry], marks: Marks) -> Iterator[BadInput]:
     tags = {p.tag for _, p in entries}
     for n, p in entries:
@@ -118,7 +129,7 @@ def _guards(entries: list[Entry], marks: Marks) -> Iterator[BadInput]:
         if any(isinstance(raw, str) != text for raw in sentinels):
             hint = "quoted texts on a text line, numbers on Modbus"
             yield marks.error(_at(n, "sentinels"), "a sentinel has the wrong type", hint)
-        if not text and TYPES[p.type].words and any(abs(int(raw)) >> 16 * p.words for raw in sentinels):
+        if not text and TYPES[p.type].words and any(abs(int(raw)) >> _width(p) for raw in sentinels):
             yield marks.error(_at(n, "sentinels"), "a sentinel does not fit into the registers", "check it")
 
 

@@ -13,12 +13,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from drivers.profiles.raw import TYPES, RawType, parse_order
+from drivers.profiles.raw import BYTES, FLAGS, TYPES, RawType, parse_order
 from gateway.model import AssetClass, Kind, Reason, Text
 from gateway.ports import Area, Span
 
 TAG = r"^[a-z0-9_{}]+(\.[a-z0-9_{}]+)*$"
 BIT_AREAS = ("coil", "discrete")
+MASKED = ("u16", "u32", "u48", "u64", "enum")
 REGISTER_AREAS = ("holding", "input")
 
 
@@ -74,6 +75,8 @@ class PointSpec(Strict):
     area, address: first register or bit; for a text line the number of the field (0 = sentence name) ·
     bit: bit of the register (0 = least significant) · mask: only these bits count, moved down ·
     on/off: raw values that mean 1 (else 0), or 0 (else 1) · value = raw × scale + offset, in `unit` ·
+    chars: bytes of a register that hold a string's characters · split: every bit that `codes` names becomes
+    a digital point `TAG.bN` of its own ·
     order: byte order on the wire in letters, A most significant, e.g. CDAB (overrides the profile's) ·
     scale_by: {address: {raw: factor}}, a factor chosen by another register or field ·
     sentinels: {raw: reason}, codes instead of values · low, high: physical range, outside is BAD for the
@@ -92,6 +95,8 @@ class PointSpec(Strict):
     length: int = Field(1, ge=1, le=125, description="registers of a string or of an alarm4 table")
     order: str = ""
     encoding: Literal["ascii", "utf-8", "gb18030"] = "ascii"
+    chars: Literal["both", "high", "low"] = "both"
+    split: bool = False
     on: tuple[int, ...] = ()
     off: tuple[int, ...] = ()
     scale: Factor = 1.0
@@ -122,9 +127,7 @@ class PointSpec(Strict):
     @property
     def partial(self) -> bool:
         """True when it is only a part or a reading of its register, so that others may share it."""
-        return bool(
-            self.bit is not None or self.mask or self.on or self.off or self.type in ("u8h", "u8l", "bit")
-        )
+        return bool(self.bit is not None or self.mask or self.on or self.off or self.type in (*BYTES, "bit"))
 
     @property
     def value_kind(self) -> Kind:
@@ -133,7 +136,7 @@ class PointSpec(Strict):
             return self.kind
         if self.type in ("bit", "alarm4") or self.on or self.off:
             return "digital"
-        return {"enum": "enum", "flags": "enum", "string": "text"}.get(self.type, "analog")  # type: ignore[return-value]  # the values are kinds
+        return {"enum": "enum", **dict.fromkeys(FLAGS, "enum"), "string": "text"}.get(self.type, "analog")  # type: ignore[return-value]  # the values are kinds
 
     @property
     def span(self) -> Span:
@@ -161,8 +164,8 @@ def _point_problems(p: PointSpec) -> list[str]:
         found.append("a text line needs `sentence` and a type of f64, enum or string")
     if p.bit is not None and p.type != "bit":
         found.append("`bit` goes with `type: bit`")
-    if p.mask and (p.type not in ("u16", "u32", "u64", "enum") or p.mask.bit_length() > 16 * p.words):
-        found.append("`mask` goes with u16, u32, u64 or enum and must fit into it")
+    if p.mask and (p.type not in MASKED or p.mask.bit_length() > 16 * p.words):
+        found.append("`mask` goes with u16, u32, u48, u64 or enum and must fit into it")
     if p.on and p.off:
         found.append("give `on` or `off`, not both")
     if p.low is not None and p.high is not None and p.low >= p.high:
@@ -170,11 +173,23 @@ def _point_problems(p: PointSpec) -> list[str]:
     if p.scale == 0:
         found.append("a scale of 0 loses the value")
     if p.order:
-        parse_order(p.order, p.words)
+        parse_order(p.order, 1 if p.type in ("string", "alarm4") else p.words)
     if ("{n}" in p.tag) != (p.repeat is not None):
         found.append("`{n}` in the tag and `repeat` belong together")
     if p.scale_by and p.repeat:
         found.append("`scale_by` and `repeat` do not go together")
+    return [*found, *_part_problems(p)]
+
+
+def _part_problems(p: PointSpec) -> list[str]:
+    """What is wrong with the parts of a register: bits, named flags, characters."""
+    found = []
+    if p.split and (p.type not in FLAGS or not p.codes):
+        found.append("`split` goes with flags or flags32 whose bits have names in `codes`")
+    if p.type in FLAGS and any(not 0 <= bit < 16 * p.words for bit in p.codes):
+        found.append(f"`codes` names the bits 0 to {16 * p.words - 1}")
+    if p.chars != "both" and p.type != "string":
+        found.append("`chars` goes with `type: string`")
     return found
 
 
@@ -222,7 +237,9 @@ class Profile(Strict):
     """A device model: its source, its wire conventions, its points and its worked cases.
 
     tier: bronze = source and cases; silver = checked against a recording of real hardware (`evidence`);
-    gold = silver, and cases for its fault behaviour.
+    gold = silver, and cases for its fault behaviour · bit_order: whether bit 0 is the least or the most
+    significant one in this document · one_field_per_request: the device answers rightly only when asked for
+    exactly one value.
     """
 
     name: str = Field(pattern=r"^[a-z0-9_]{1,48}$")
@@ -235,6 +252,8 @@ class Profile(Strict):
     address_base: Literal[0, 1] = 0
     byte_order: Literal["big", "little"] = "big"
     word_order: Literal["big", "little"] = "big"
+    bit_order: Literal["lsb", "msb"] = "lsb"
+    one_field_per_request: bool = False
     max_registers: int = Field(125, ge=1, le=125)
     max_gap: int | None = Field(None, ge=0, le=125)
     period_s: float = Field(2.0, ge=0.1, le=86400)
@@ -258,6 +277,9 @@ class Profile(Strict):
 
     def expand(self, p: PointSpec) -> list[PointSpec]:
         """The single points of one entry of `points`."""
+        return [single for channel in self._channels(p) for single in self._with_bits(channel)]
+
+    def _channels(self, p: PointSpec) -> list[PointSpec]:
         base = 0 if p.area == "line" else self.address_base
         common: dict[str, Any] = {
             "period_s": p.period_s or self.period_s,
@@ -265,7 +287,9 @@ class Profile(Strict):
             "sentinels": self.sentinels.get(p.type, {}) if p.sentinels is None else p.sentinels,
             "order": p.order or self._order(p),
             "scale_by": {a - base: table for a, table in p.scale_by.items()},
+            "alone": p.alone or self.one_field_per_request,
             "repeat": None,
+            **self._bits(p),
         }
         if p.repeat is None:
             return [p.model_copy(update={**common, "address": p.address - base})]
@@ -281,6 +305,43 @@ class Profile(Strict):
             )
             for n in range(1, p.repeat.count + 1)
         ]
+
+    def _bits(self, p: PointSpec) -> dict[str, Any]:
+        """Bit numbers counted from the least significant."""
+        if self.bit_order == "lsb":
+            return {}
+        if p.type in FLAGS:
+            return {"codes": {16 * p.words - 1 - bit: name for bit, name in p.codes.items()}}
+        return {} if p.bit is None else {"bit": 15 - p.bit}
+
+    def _with_bits(self, p: PointSpec) -> list[PointSpec]:
+        """The point, and its named bits as points of their own when it is split."""
+        if not p.split:
+            return [p]
+        positions, swapped = parse_order(p.order, p.words)
+        top = 16 * p.words - 1
+        bits = []
+        for bit, name in p.codes.items():
+            word = bit // 16
+            label = bit if self.bit_order == "lsb" else top - bit
+            update = {
+                "tag": f"{p.tag}.b{label}",
+                "name": name,
+                "type": "bit",
+                "kind": None,
+                "bit": bit % 16,
+                "address": p.address + positions[p.words - 1 - word],
+                "order": "BA" if swapped else "AB",
+                "codes": {0: OFF, 1: ON},
+                "sentinels": {
+                    raw >> 16 * word & 0xFFFF: why
+                    for raw, why in (p.sentinels or {}).items()
+                    if isinstance(raw, int)
+                },
+                "split": False,
+            }
+            bits.append(p.model_copy(update=update))
+        return [p.model_copy(update={"split": False}), *bits]
 
     def _order(self, p: PointSpec) -> str:
         words = p.words
@@ -321,6 +382,15 @@ class Profile(Strict):
         return {p.tag: p for p in self.expanded}
 
 
+OFF, ON = Name(zh="否", en="no"), Name(zh="是", en="yes")
+
+
+def flag_names(p: PointSpec, value: float) -> list[Text]:
+    """The names of the bits that are set in the value of an expanded flags point; unnamed ones by number."""
+    bits = [bit for bit in range(16 * p.words) if int(value) >> bit & 1]
+    return [p.codes[b].as_text() if b in p.codes else {"zh": f"第 {b} 位", "en": f"bit {b}"} for b in bits]
+
+
 def codes_of(p: PointSpec) -> dict[int, Text]:
     """Names of the values of an enum or digital point; the bit names of a flags word are not values."""
-    return {} if p.type == "flags" else {code: name.as_text() for code, name in p.codes.items()}
+    return {} if p.type in FLAGS else {code: name.as_text() for code, name in p.codes.items()}

@@ -176,7 +176,7 @@ def test_line_kinds_are_registered_once_and_check_their_options() -> None:
     with pytest.raises(ValueError, match="registered twice"):
         register("modbus_tcp", TcpOptions, TcpDriver)
     with pytest.raises(BadInput, match="known: modbus_tcp"):
-        make_driver("modbus_ascii", {}, SystemClock())
+        make_driver("modbus_udp", {}, SystemClock())
     with pytest.raises(Problems, match=r"options\.host: is missing"):
         make_driver("modbus_tcp", {"port": 502}, SystemClock())
     with pytest.raises(Problems, match=r"options\.bauds: nobody knows this field \(did you mean baud"):
