@@ -47,7 +47,8 @@ TAGS: dict[str, str] = {
     "septic": "sep.ch4 sep.h2s sep.pressure sep.level sep.relief",
     "meter": "em.kwh em.p wm.m3 wm.flow wm.batt",
     "call": "call.active call.selftest call.line call.batt",
-    "gateway": "gw.online gw.outbox gw.disk_free",
+    "gateway": "gw.online gw.outbox gw.disk_free gw.lines_down gw.lines_overloaded gw.clock_offset "
+    "gw.store_memory gw.store_full gw.store_damaged",
 }
 
 
@@ -65,7 +66,9 @@ def test_every_asset_class_has_rules_and_says_when_it_is_silent(shipped: RuleSet
     for kind in SYSTEMS:
         silent = shipped.by_id[f"{kind}.no_data"]
         assert isinstance(silent, NoData)
-        assert (silent.tag, silent.per, silent.priority) == ("*", "device", 3)
+        # What an edge reads of itself falls silent with the edge, and that is gateway.offline.
+        looked_at = ("gw.online", "point") if kind == "gateway" else ("*", "device")
+        assert (silent.tag, silent.per, silent.priority) == (*looked_at, 3)
         assert shipped.by_id[f"{kind}.bad_data"].event == "sensor_fault"
     assert shipped.by_id["elevator.no_data"].event == "lift_offline"
 
