@@ -11,6 +11,8 @@ from pydantic import BaseModel
 
 from drivers.ascii_line import AsciiLineDriver, AsciiLineOptions
 from drivers.dlt645 import Dlt645Driver, Dlt645Options
+from drivers.gb26875 import Gb26875Driver, Gb26875Options
+from drivers.gst_printer import GstPrinterDriver, GstPrinterOptions
 from drivers.modbus import AsciiDriver, RtuDriver, RtuTcpDriver, TcpDriver
 from drivers.modbus_options import ModbusAsciiOptions, RtuOptions, RtuTcpOptions, TcpOptions
 from gateway.config.site import check_as
@@ -53,3 +55,5 @@ register("modbus_rtu_tcp", RtuTcpOptions, RtuTcpDriver)
 register("modbus_ascii", ModbusAsciiOptions, AsciiDriver)
 register("ascii_line", AsciiLineOptions, AsciiLineDriver)
 register("dlt645", Dlt645Options, Dlt645Driver)
+register("gb26875", Gb26875Options, Gb26875Driver)
+register("gst_printer", GstPrinterOptions, GstPrinterDriver)

@@ -1,7 +1,7 @@
 """The contract of every driver that asks: what it may return, and what it must refuse. Real sockets and ptys.
 
-Drivers that listen (text lines) have their own suite in tests/unit/drivers/test_drivers_ascii.py and take
-part here in opening and closing.
+Drivers that listen have their own suites in tests/unit/drivers (test_drivers_ascii.py, test_drivers_gst.py)
+and take part here in opening and closing.
 """
 
 from __future__ import annotations
@@ -92,7 +92,9 @@ HARNESSES: dict[str, Harness] = {
         flips=1,  # a sum sees every single change; two may cancel out
     ),
 }
-LISTENERS = {"ascii_line"}
+LISTENERS = {"ascii_line", "gst_printer"}
+DIALLED = {"gb26875"}
+"""Kinds that wait to be called: tests/contract/test_drivers_gb26875.py."""
 KINDS = sorted(HARNESSES)
 MODBUS = [kind for kind in KINDS if kind.startswith("modbus_")]
 BAD_MODES = [(kind, mode) for kind in KINDS for mode in HARNESSES[kind].device.modes]
@@ -132,7 +134,7 @@ async def until_right(driver: Driver, device: Device) -> None:
 
 
 def test_every_registered_kind_is_under_contract() -> None:
-    assert set(DRIVERS) == (set(HARNESSES) - {"blueprint"}) | LISTENERS
+    assert set(DRIVERS) == (set(HARNESSES) - {"blueprint"}) | LISTENERS | DIALLED
 
 
 @pytest.mark.parametrize("kind", KINDS)
