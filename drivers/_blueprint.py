@@ -1,7 +1,4 @@
-"""Copy me: the smallest complete driver, for a made-up text protocol over TCP, one line each way.
-
-Request `ID UNIT AREA ADDRESS COUNT`, answer `ID UNIT WORD WORD …` or `ID UNIT !EXCEPTION`.
-"""
+"""Copy me: the smallest complete driver, of a made-up text protocol over TCP, one line each way."""
 
 import asyncio
 
@@ -19,37 +16,35 @@ class BlueprintOptions(BaseModel, extra="forbid", frozen=True):
 
 
 class BlueprintDriver:
-    """One connection, one request at a time; an answer counts only with the id of the request."""
+    """Request `ID UNIT AREA ADDRESS COUNT`; answer `ID UNIT WORD WORD …` or `ID UNIT !EXCEPTION`, same ID."""
 
     def __init__(self, options: BlueprintOptions, clock: Clock) -> None:
         self._options, self._clock, self._id = options, clock, 0
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._wire: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def open(self) -> None:
         """Connect. Raises LineDown."""
-        o = self._options
         try:
-            self._streams = self._streams or await asyncio.open_connection(o.host, o.port)
+            self._wire = self._wire or await asyncio.open_connection(self._options.host, self._options.port)
         except OSError as e:
             raise LineDown(str(e)) from e
 
     async def close(self) -> None:
         """Disconnect; idempotent."""
-        if self._streams is not None:
-            self._streams[1].close()
-        self._streams = None
-        await asyncio.sleep(0)
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire[1].close()
 
     async def read(self, block: Block, timeout_s: float) -> Answer:
         """One request, one checked answer."""
-        if self._streams is None:
+        if self._wire is None:
             raise LineDown("not connected")
         started, self._id = self._clock.monotonic(), self._id + 1
         head = f"{self._id} {block.unit} "
-        self._streams[1].write(f"{head}{block.area} {block.address} {block.count}\n".encode())
+        self._wire[1].write(f"{head}{block.area} {block.address} {block.count}\n".encode())
         try:
             async with asyncio.timeout(timeout_s):
-                while int((line := await self._streams[0].readline()).split(b" ")[0]) < self._id:
+                while int((line := await self._wire[0].readline()).split(b" ")[0]) < self._id:
                     pass  # the late answer to an earlier request
             words = line.decode().removeprefix(head).split()
             if words and words[0].startswith("!"):

@@ -18,6 +18,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from drivers import dlt645_codec as codec
 from drivers.dlt645_codec import ANYONE, MORE, READ, READ_ADDRESS, READ_MORE, REFUSED, REPLY, Frame, Item
+from drivers.trace import Frame as TracedFrame
+from drivers.trace import FrameTrace
 from gateway.model import Ms
 from gateway.ports import Answer, Block, Clock, DeviceException, Garbled, LineDown, NoAnswer, Span
 
@@ -93,7 +95,17 @@ class Dlt645Driver:
         self._news = asyncio.Event()
         self._quiet_from = 0.0
         self._quarantine: dict[str, float] = {}
+        self._trace = FrameTrace()
+        self._asked: int | None = None
         self._forget()
+
+    def trace(self, on: bool) -> None:
+        """Begin to record frames, or stop."""
+        self._trace.switch(on)
+
+    def frames(self, unit: int | None = None) -> tuple[TracedFrame, ...]:
+        """What was recorded, oldest first; of one unit, or of the whole line."""
+        return self._trace.frames(unit)
 
     def _forget(self) -> None:
         self._rest, self._junk = b"", b""
@@ -127,6 +139,7 @@ class Dlt645Driver:
         asked again for QUARANTINE time-outs (NoAnswer at once), unless something of it was heard.
         """
         address, item = self._target(block)
+        self._asked = block.unit
         where = f"meter {address} at {self._options.port}"
         if self._clock.monotonic() < self._quarantine.get(address, 0.0):
             raise NoAnswer(f"{where}: its late answer is still awaited")
@@ -150,6 +163,7 @@ class Dlt645Driver:
 
     async def read_address(self, timeout_s: float) -> str:
         """The address of the only meter on the line. Raises NoAnswer, Garbled, LineDown."""
+        self._asked = None
         await self._silence()
         started = self._clock.monotonic()
         try:
@@ -192,8 +206,10 @@ class Dlt645Driver:
         self._forget()
         if self._port is None:
             raise LineDown(f"{self._options.port} is closed{self._lost}")
+        data = codec.encode(frame, self._options.preamble)
+        self._trace.sent(self._clock.now(), self._asked or 0, data)
         try:
-            self._port.write(codec.encode(frame, self._options.preamble))
+            self._port.write(data)
         except (serial.SerialException, OSError) as e:
             self._lost = f": {e}"
             self._drop_port()
@@ -246,6 +262,7 @@ class Dlt645Driver:
         frames, self._rest, junk = codec.split(self._rest + data)
         self._junk = (self._junk + junk)[-256:]
         now = self._clock.now()
+        self._trace.heard(now, self._asked, data)
         self._frames += [(frame, now) for frame in frames]
         if frames:
             self._news.set()

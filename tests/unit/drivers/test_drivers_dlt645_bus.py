@@ -15,6 +15,7 @@ from drivers.profiles.bind import bind
 from drivers.profiles.loader import load_profile
 from drivers.registry import make_driver
 from gateway.adapters.clock import SystemClock
+from gateway.edge.tracing import Traced
 from gateway.model import GOOD
 from gateway.ports import Block, DeviceException, Garbled, NoAnswer
 from simulators.dlt645_meter import Meter, MeterBus, meter_bus, profile_values
@@ -156,6 +157,22 @@ async def test_what_an_adapter_adds_does_no_harm(mode: str) -> None:
             answer = await driver.read(Block(1, "line", sentence="02020007 2*XXXXXX"), PATIENT_S)
             assert answer.fields[1:] == (f"{number:06d}", "000008")
         await driver.close()
+
+
+async def test_the_frames_of_a_line_can_be_recorded_from_afar() -> None:
+    async with three_meters() as (driver, _):
+        assert isinstance(driver, Traced)
+        await value(driver, 1)
+        driver.trace(True)
+        await value(driver, 1)
+        await value(driver, 2)
+        driver.trace(False)
+        await value(driver, 3)
+        said = [(f.direction, f.unit) for f in driver.frames()]
+        assert said == [("out", 1), ("in", 1), ("out", 2), ("in", 2)]
+        asked, answered = driver.frames(1)
+        assert asked.hex == "fe fe fe fe 68 01 00 00 00 00 00 68 11 04 33 34 34 35 b6 16"
+        assert answered.hex == "fe 68 01 00 00 00 00 00 68 91 06 33 34 34 35 43 55 d0 16"
 
 
 @pytest.mark.parametrize(("unit", "sentence"), [(9, UA), (1, "WL")])
