@@ -131,7 +131,7 @@ def _devices(file: SiteFile, marks: Marks) -> Iterator[BadInput]:
             for d, device in enumerate(line.devices):
                 at: Path_ = ("gateways", g, "lines", n, "devices", d)
                 ids.append(((*at, "id"), device.id))
-                if device.unit in units and line.kind != "ascii_line":
+                if device.unit in units and line.kind not in ("ascii_line", "gb26875"):
                     yield marks.error(
                         (*at, "unit"),
                         f"unit {device.unit} of line {line.id} is already taken by {units[device.unit]}",
