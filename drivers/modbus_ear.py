@@ -38,7 +38,7 @@ class Ear:
 
     def sending(self, frame: bytes) -> None:
         """The request goes out; bytes that had come before are thrown away."""
-        self._sent, self._held = (frame if self._echo else b""), 0
+        self._sent, self._held = frame, 0
         if self.asked is not None:
             counts = self._stats.unit(self.asked.unit)
             counts.requests += 1
@@ -69,7 +69,11 @@ class Ear:
         self.trace.heard(self._clock.now(), self.asked.unit if self.asked else None, new)
 
     def _without_echo(self, data: bytes) -> bytes:
-        """What came behind the echo of our own request."""
+        """What came behind the echo of our own request. Our own request is never an answer."""
+        if not self._echo:
+            if data.startswith(self._sent):
+                raise Refused(Fault.ECHO, "the line echoes what is sent: set the option local_echo")
+            return data
         if data.startswith(self._sent):
             return data[len(self._sent) :]
         if self._sent.startswith(data):

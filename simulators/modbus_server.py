@@ -1,7 +1,8 @@
-"""Modbus TCP and RTU servers: several units on one port or bus, values computed when they are read.
+"""Modbus TCP, RTU, RTU over TCP and ASCII servers: several units on one port or bus.
 
-The only file of this package that knows pymodbus (3.16: `SimData`, `SimDevice`, `action`). A unit that
-nobody has, and one that is silent by fault, does not answer at all, as on a real bus.
+Values are computed when they are read. The only file of this package that knows pymodbus (3.16: `SimData`,
+`SimDevice`, `action`). A unit that nobody has, and one that is silent by fault, does not answer at all, as on
+a real bus.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from simulators.rtu_bus import Bus
 
 AREAS = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
 BIT_FUNCTIONS = (1, 2)
-UNIT_AT = {FramerType.SOCKET: 6, FramerType.RTU: 0}
-"""Where the unit address stands in a frame."""
+UNIT_AT = {FramerType.SOCKET: 6, FramerType.RTU: 0, FramerType.ASCII: 1}
+"""Where the unit address stands in a frame; in ASCII as two digits."""
 
 
 class Units:
@@ -33,7 +34,7 @@ class Units:
 
     def __init__(self, images: Sequence[DeviceImage], framer: FramerType) -> None:
         self._images = {image.plan.unit: image for image in images}
-        self._unit_at = UNIT_AT[framer]
+        self._framer, self._unit_at = framer, UNIT_AT[framer]
 
     def devices(self) -> list[SimDevice]:
         """The units for a pymodbus server."""
@@ -58,7 +59,9 @@ class Units:
         """Cut the end off the answers of a unit whose answers are short."""
         if not sending or len(data) <= self._unit_at:
             return data
-        image = self._images.get(data[self._unit_at])
+        at = self._unit_at
+        unit = int(data[at : at + 2], 16) if self._framer is FramerType.ASCII else data[at]
+        image = self._images.get(unit)
         if image is None or image.fault()[0] != "device_short":
             return data
         image.counts.short += 1
@@ -120,11 +123,17 @@ def _fill_bits(
 
 
 @asynccontextmanager
-async def tcp_server(images: Sequence[DeviceImage], port: int = 0) -> AsyncIterator[int]:
-    """Serve on 127.0.0.1; gives the port. Raises WorkFailed when the port is taken."""
-    units = Units(images, FramerType.SOCKET)
+async def tcp_server(
+    images: Sequence[DeviceImage], port: int = 0, *, rtu: bool = False
+) -> AsyncIterator[int]:
+    """Serve on 127.0.0.1; gives the port. Raises WorkFailed when the port is taken.
+
+    rtu: frames of a serial bus through the connection, as serial converters pass them.
+    """
+    framer = FramerType.RTU if rtu else FramerType.SOCKET
+    units = Units(images, framer)
     server = ModbusTcpServer(
-        units.devices(), address=("127.0.0.1", port), ignore_missing_devices=True,
+        units.devices(), framer=framer, address=("127.0.0.1", port), ignore_missing_devices=True,
         trace_packet=units.packet, trace_pdu=units.pdu,
     )  # fmt: skip
     await _start(server, f"port {port} of 127.0.0.1")
@@ -135,11 +144,14 @@ async def tcp_server(images: Sequence[DeviceImage], port: int = 0) -> AsyncItera
 
 
 @asynccontextmanager
-async def rtu_server(images: Sequence[DeviceImage], bus: Bus) -> AsyncIterator[None]:
-    """Serve on the inner end of a bus."""
-    units = Units(images, FramerType.RTU)
+async def rtu_server(
+    images: Sequence[DeviceImage], bus: Bus, *, ascii_frames: bool = False
+) -> AsyncIterator[None]:
+    """Serve on the inner end of a bus, RTU or ASCII."""
+    framer = FramerType.ASCII if ascii_frames else FramerType.RTU
+    units = Units(images, framer)
     server = ModbusSerialServer(
-        units.devices(), framer=FramerType.RTU, port=bus.inner, baudrate=bus.baud, parity=bus.parity,
+        units.devices(), framer=framer, port=bus.inner, baudrate=bus.baud, parity=bus.parity,
         ignore_missing_devices=True, trace_packet=units.packet, trace_pdu=units.pdu,
     )  # fmt: skip
     await _start(server, bus.inner)

@@ -25,7 +25,9 @@ class Bus:
     """Device files of both ends and what went over the wire.
 
     outer: for the client · inner: for the simulated units · log: (time of the last byte on the event
-    loop's clock, bytes) of each chunk, the newest 2,000; the test of the pacing reads it.
+    loop's clock, bytes) of each chunk, the newest 2,000; the test of the pacing reads it · silences: seconds
+    between the last byte of an answer and the first of the next request, the newest 2,000 · echo: the
+    client's adapter hears what it sends.
     """
 
     outer: str
@@ -35,6 +37,8 @@ class Bus:
     bytes_out: int = 0
     bytes_in: int = 0
     log: list[tuple[float, int]] = field(default_factory=list)
+    silences: list[float] = field(default_factory=list)
+    echo: bool = False
 
     @property
     def char_s(self) -> float:
@@ -55,6 +59,7 @@ class Bridge:
         self._peer = {outer: inner, inner: outer}
         self._outer = outer
         self._free_at = 0.0
+        self._answered_at: float | None = None
         self._loop = asyncio.get_running_loop()
         self._timers: set[asyncio.TimerHandle] = set()
         for fd in self._peer:
@@ -70,23 +75,35 @@ class Bridge:
             if e.errno != errno.EIO:  # EIO: nobody holds the other end just now
                 raise
             return
-        self.send(self._peer[fd], data)
+        if fd == self._outer:
+            self._note_request()
+        self.send(self._peer[fd], data, also=fd if fd == self._outer and self.bus.echo else None)
 
-    def send(self, fd: int, data: bytes) -> None:
-        """Put bytes on the wire behind what is still under way."""
+    def _note_request(self) -> None:
+        if self._answered_at is not None:
+            self.bus.silences.append(self._loop.time() - self._answered_at)
+            del self.bus.silences[:-2000]
+            self._answered_at = None
+
+    def send(self, fd: int, data: bytes, also: int | None = None) -> None:
+        """Put bytes on the wire behind what is still under way; `also`: another end that hears them."""
         now = self._loop.time()
         self._free_at = max(now, self._free_at) + len(data) * self.bus.char_s
         if fd == self._outer:
             self.bus.bytes_out += len(data)
         else:
             self.bus.bytes_in += len(data)
-        handle = self._loop.call_at(self._free_at, self._deliver, fd, data)
+        handle = self._loop.call_at(self._free_at, self._deliver, fd, data, also)
         self._timers = {t for t in self._timers if t.when() > now} | {handle}
 
-    def _deliver(self, fd: int, data: bytes) -> None:
-        # A full buffer means that nobody reads: bytes on a wire do not wait either.
-        with contextlib.suppress(BlockingIOError):
-            os.write(fd, data)
+    def _deliver(self, fd: int, data: bytes, also: int | None) -> None:
+        for end in (fd, also):
+            # A full buffer means that nobody reads: bytes on a wire do not wait either.
+            with contextlib.suppress(BlockingIOError):
+                if end is not None:
+                    os.write(end, data)
+        if fd == self._outer:
+            self._answered_at = self._loop.time()
         self.bus.note(self._loop.time(), len(data))
 
     def close(self) -> None:
@@ -98,7 +115,9 @@ class Bridge:
 
 
 @asynccontextmanager
-async def serial_bus(baud: int, parity: str = "N", link: Path | None = None) -> AsyncIterator[Bus]:
+async def serial_bus(
+    baud: int, parity: str = "N", link: Path | None = None, *, echo: bool = False
+) -> AsyncIterator[Bus]:
     """A paced bus; `link` is a lasting name for the client's end. Both slave ends stay open inside."""
     fds: list[int] = []
     try:
@@ -107,7 +126,7 @@ async def serial_bus(baud: int, parity: str = "N", link: Path | None = None) -> 
         path = os.ttyname(outer_slave)
         if link is not None:
             point_to(link, path)
-        bus = Bus(str(link or path), os.ttyname(inner_slave), baud, parity)
+        bus = Bus(str(link or path), os.ttyname(inner_slave), baud, parity, echo=echo)
         bridge = Bridge(bus, outer, inner)
         try:
             yield bus
