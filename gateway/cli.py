@@ -144,7 +144,8 @@ def edge(
         from gateway.app.enrol import enrol
 
         sys.exit(run_until_signalled(enrol(data, id, estate, address)))
-    from gateway.app.edge_role import choose, run_edge
+    from gateway.app.edge_host import run_edge
+    from gateway.app.edge_role import choose
     from gateway.app.logs import setup_logging
     from gateway.app.setup import load_setup
 
@@ -152,6 +153,24 @@ def edge(
     mine = choose(setup, gateway).id
     setup_logging(data / "logs", f"edge-{mine}")
     sys.exit(run_until_signalled(run_edge(setup, data.absolute(), mine)))
+
+
+@app.command(epilog="Examples: steward reload --data /var/lib/steward · steward reload site.yaml --json")
+def reload(
+    site: Annotated[
+        Path | None, typer.Argument(metavar="[SITE.yaml]", help="must be the file that it runs with")
+    ] = None,
+    data: DataOpt = DATA,
+    as_json: JsonOpt = False,
+) -> None:
+    """Let a running Steward, or a running edge, take up its changed site file.
+
+    The file is checked first: one that is wrong changes nothing, exit code 2. Lines and devices that are the
+    same go on without missing a poll; the core starts anew, and edges keep what they read meanwhile.
+    """
+    from gateway.app.reloading import reload_command
+
+    sys.exit(run_until_signalled(reload_command(site, data, as_json=as_json)))
 
 
 # ── bringing devices on site ──────────────────────────────────────────────────────────────────────────

@@ -1,41 +1,20 @@
-"""The process that reads devices: one edge of a site file."""
+"""What a site file says about one edge, as the edge needs it."""
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from drivers.registry import DRIVERS
-from gateway.adapters.mqtt_side import MqttAddress
-from gateway.adapters.paho_uplink import PahoUplink, Tls
-from gateway.app.context import ClockOrigin, broker_url
+from gateway.app.edge_part import edge_part, part_hash
 from gateway.app.setup import Setup
-from gateway.config.site import Gateway, Line, check_as
-from gateway.edge.agent import Edge
-from gateway.edge.config import DeviceConfig, EdgeConfig, Hello, LineConfig
+from gateway.config.site import Device, Gateway, Line, check_as
+from gateway.edge.config import DeviceConfig, EdgeConfig, LineConfig
 from gateway.edge.health import DEVICE, Vitals, self_line
 from gateway.errors import BadInput
 from gateway.ports import Clock
 
 VERSION = "0.1.0"
-
-
-async def run_edge(setup: Setup, data: Path, gateway: str) -> None:
-    """Until cancelled. Raises BadInput when the site has no such gateway."""
-    clock = ClockOrigin.from_env().clock()
-    here = choose(setup, gateway)
-    vitals = Vitals(edge_folder(data, here), clock)
-    config = edge_config(setup, data, here, clock, vitals)
-    address = MqttAddress.parse(broker_url(setup.site.file.broker.url))
-
-    def uplink(hello: Hello) -> PahoUplink:
-        return PahoUplink(
-            address.host, address.port, client_id=hello.client_id, subscribe=hello.subscribe, will=hello.will,
-            username=address.user, password=address.password, tls=Tls() if address.tls else None,
-        )  # fmt: skip
-
-    edge = Edge(config, clock, uplink)
-    vitals.source = edge.facts
-    await edge.run()
 
 
 def choose(setup: Setup, gateway: str) -> Gateway:
@@ -67,7 +46,7 @@ def edge_config(
     own = self_line(vitals or Vitals(folder, clock), setup.models[gateway.id, DEVICE], clock)
     return EdgeConfig(
         gateway.estate, gateway.id, [*(_line(setup, gateway, line, clock) for line in gateway.lines), own],
-        folder, setup.hash, VERSION, gateway.outbox_mb * 1_000_000,
+        folder, part_hash(edge_part(setup, gateway)), VERSION, gateway.outbox_mb * 1_000_000,
     )  # fmt: skip
 
 
@@ -81,5 +60,13 @@ def max_gap(line: Line) -> int:
 def _line(setup: Setup, gateway: Gateway, line: Line, clock: Clock) -> LineConfig:
     kind = DRIVERS[line.kind]
     options = check_as(kind.options, line.options, setup.site.marks)
-    devices = [DeviceConfig(d.id, d.unit, setup.models[gateway.id, d.id], d.timeout_s) for d in line.devices]
-    return LineConfig(line.id, kind.factory(options, clock), devices, max_gap(line))
+    devices = [_device(setup, gateway, line, d) for d in line.devices]
+    made = f"{line.kind} {options.model_dump_json()}"
+    return LineConfig(line.id, kind.factory(options, clock), devices, max_gap(line), content=made)
+
+
+def _device(setup: Setup, gateway: Gateway, line: Line, device: Device) -> DeviceConfig:
+    model = setup.models[gateway.id, device.id]
+    bound = device.model_dump_json(include={"asset", "rename", "assets", "period_s"})
+    made = hashlib.sha256(f"{bound} {model.profile.model_dump_json()}".encode()).hexdigest()
+    return DeviceConfig(device.id, device.unit, model, device.timeout_s, content=made)

@@ -17,6 +17,7 @@ from gateway.adapters.broker_files import BrokerState, Places, Users, write_user
 from gateway.adapters.broker_probe import own_process
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.mqtt_side import MqttAddress
+from gateway.app.edge_keys import KEY, EdgeKeys
 from gateway.app.terminal import console
 from gateway.errors import BadInput, Retryable
 from gateway.model import ID
@@ -78,7 +79,9 @@ async def _made(places: Places, gateway: str, estate: str, address: str) -> Enro
     secret, stub = folder / f"{gateway}.env", folder / f"{gateway}.yaml"
     secret.touch(mode=0o600)
     secret.write_text(
-        f"STEWARD_MQTT=mqtt://{user}:{quote(password)}@{address or ADDRESS}:{port}\n", encoding="utf-8"
+        f"STEWARD_MQTT=mqtt://{user}:{quote(password)}@{address or ADDRESS}:{port}\n"
+        f"{KEY}={EdgeKeys(places.data).make(gateway)}\n",
+        encoding="utf-8",
     )
     if not stub.exists():
         stub.write_text(STUB.format(gateway=gateway, estate=estate), encoding="utf-8")

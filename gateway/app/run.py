@@ -9,6 +9,8 @@ from rich.console import Console
 
 from gateway.app.context import ClockOrigin
 from gateway.app.guard import refuse_second
+from gateway.app.reload_station import reload_station
+from gateway.app.reloading import ALL, serve_reloads
 from gateway.app.setup import Setup
 from gateway.app.supervise import Options, Station, station
 
@@ -21,7 +23,7 @@ async def run_all(setup: Setup, data: Path, port: int | None, *, lan: bool) -> i
     options = Options(await asyncio.to_thread(data.absolute), port, host, lan=lan)
     async with station(setup, options, ClockOrigin.here(1.0)) as here:
         await asyncio.to_thread(announce, here, console)
-        await asyncio.Event().wait()
+        await serve_reloads(options.data, ALL, setup.site.path, lambda: reload_station(here))
     return 0
 
 

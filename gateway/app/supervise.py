@@ -18,6 +18,7 @@ from gateway.adapters.broker_files import choose_port
 from gateway.adapters.children import Child, Supervisor
 from gateway.adapters.mqtt_side import MqttAddress
 from gateway.app.context import CLOCK, MQTT, NATS, ClockOrigin, Places
+from gateway.app.edge_keys import KEY, EdgeKeys
 from gateway.app.setup import Setup
 from gateway.ports import Clock
 
@@ -71,6 +72,8 @@ class Station:
         if self.broker is not None and self.broker.self_test.ok and name == "core":
             host = self.broker.nats_url.removeprefix("nats://")
             out[NATS] = f"nats://{login}{host}"
+        if name != "core":
+            out[KEY] = EdgeKeys(self.options.data).make(name)
         return out
 
     def role(self, name: str, *arguments: str) -> list[str]:

@@ -36,7 +36,7 @@ def test_an_enrolled_edge_is_started_by_itself_and_heard(tmp_path: Path) -> None
                             "--address", "127.0.0.1", cwd=tmp_path)  # fmt: skip
             assert "was known; its password stays" in added.stdout
             secret = (core / "edges" / "gw-1.env").read_text(encoding="utf-8").strip()
-            env = dict([secret.split("=", 1)])
+            env = dict(line.split("=", 1) for line in secret.splitlines())
             with running("edge", site, "--data", data, cwd=tmp_path, mark=data, name="edge", env=env) as edge:
                 until(lambda: client.get("/api/v1/health")["edges"]["gw-1"]["online"])
                 until(lambda: client.get("/api/v1/health")["balance"]["stored"] > 100)

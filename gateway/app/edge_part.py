@@ -1,0 +1,59 @@
+"""The part of a site file that one edge needs, as files of their own: what is pushed to it over the bus."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from pydantic import BaseModel
+
+from gateway.app.setup import Setup
+from gateway.codec.bundle import digest
+from gateway.config.site import Gateway
+from gateway.edge.stage import SITE
+
+
+def edge_part(setup: Setup, gateway: Gateway) -> dict[str, str]:
+    """Texts by file name: a site file with this gateway alone, and the profiles that are not shipped.
+
+    People, rules, matrix and channels are none of an edge's business and stay where they are.
+    """
+    file, files = setup.site.file, dict[str, str]()
+    estate = next(e for e in file.estates if e.id == gateway.estate)
+    devices = [d for line in gateway.lines for d in line.devices]
+    used = {a for d in devices for a in (d.asset, *d.assets.values())}
+    mine = _plain(gateway)
+    for device in (d for line in mine["lines"] for d in line["devices"]):
+        device["profile"] = _profile(setup, str(device["profile"]), files)
+    body = {
+        "site": _plain(file.site),
+        "firms": [_plain(f) for f in file.firms if f.id == estate.firm],
+        "estates": [_plain(estate)],
+        "assets": [_plain(a, "depends_on", "contractor") for a in file.assets if a.id in used],
+        "gateways": [mine],
+    }
+    # JSON is YAML, and says the same to every reader of it.
+    files[SITE] = orjson.dumps(body, option=orjson.OPT_INDENT_2).decode() + "\n"
+    return files
+
+
+def part_hash(files: dict[str, str]) -> str:
+    """Short form, as births and pages show it."""
+    return digest(files)[:12]
+
+
+def _plain(model: BaseModel, *without: str) -> dict[str, Any]:
+    return model.model_dump(mode="json", exclude_defaults=True, exclude=set(without))
+
+
+def _profile(setup: Setup, name: str, files: dict[str, str]) -> str:
+    """The name under which the edge finds the profile; a file of the site travels along."""
+    if not name.endswith((".yaml", ".yml")):
+        return name
+    path = setup.site.path.parent / name
+    text = path.read_text(encoding="utf-8-sig")
+    for n in range(len(files) + 1):
+        place = f"profiles/{n}/{path.name}"
+        if files.setdefault(place, text) == text:
+            return place
+    raise AssertionError("one of so many places is free")
