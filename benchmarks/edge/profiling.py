@@ -11,6 +11,8 @@ from pathlib import Path
 
 RATE = 200
 TOP = 14
+LOOP = "gateway/app/runner.py"
+"""The outermost file of ours: nothing of ours is between it and a library's callback."""
 LIBRARIES = (
     "pymodbus",
     "asyncio",
@@ -63,7 +65,8 @@ def _place(frames: list[str]) -> str:
     ours = next((f for f in reversed(frames) if _is_ours(f)), None)
     if ours is None or ours == frames[-1]:
         return inner
-    return f"{_short(ours)} → {_owner(frames[-1])}"
+    caller = "event loop" if LOOP in ours else _short(ours)
+    return f"{caller} → {_owner(frames[-1])}"
 
 
 def _is_ours(frame: str) -> bool:
