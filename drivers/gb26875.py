@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -43,10 +44,17 @@ class StationOptions(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    address: str = Field(pattern=r"^[0-9a-fA-F]{12}$", description="12 hex digits in quotes")
+    address: str
     bit0_normal: Literal[0, 1] = 1
     heartbeat_s: float = Field(120.0, ge=1, le=86_400)
     systems: tuple[str, ...] = ("1.1",)
+
+    @field_validator("address")
+    @classmethod
+    def _digits(cls, v: str) -> str:
+        if not re.fullmatch("[0-9a-fA-F]{12}", v):
+            raise ValueError(f"{v!r} is no address; write the 12 hex digits of the device's menu in quotes")
+        return v.lower()
 
     @field_validator("systems")
     @classmethod
@@ -81,9 +89,9 @@ class Gb26875Options(BaseModel):
         for unit, station in v.items():
             if not 0 <= unit <= 255:
                 raise ValueError(f"unit {unit}: 0 to 255")
-            if station.address.lower() in seen:
+            if station.address in seen:
                 raise ValueError(f"address {station.address} stands twice; each device has its own")
-            seen.add(station.address.lower())
+            seen.add(station.address)
         return v
 
     @field_validator("timezone")
@@ -101,7 +109,7 @@ class Gb26875Options(BaseModel):
             hint = f'add {unit}: {{ address: "…" }} to options.devices of the line'
             yield "unit", f"unit {unit} has no address", hint
         for span in spans:
-            if not known_sentence(span.sentence):
+            if span.area == "line" and not known_sentence(span.sentence):
                 hint = "write panel, u, s.1.3, p.1.3.40.393433 or a.11.1.91.1.5, or choose another profile"
                 yield "profile", f"{span.sentence!r} is no sentence of GB/T 26875.3", hint
                 return
@@ -113,7 +121,7 @@ class _Station:
     def __init__(self, options: StationOptions) -> None:
         self.options = options
         self.number = int(options.address, 16)
-        self.picture = Picture(options.address.lower(), options.bit0_normal)
+        self.picture = Picture(options.address, options.bit0_normal)
         self.link: _Link | None = None
         self.heard_at = -1.0
         self.ours = 0

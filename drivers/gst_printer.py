@@ -40,7 +40,7 @@ class GstPrinterOptions(BaseModel):
 
     def device_faults(self, unit: int, spans: Sequence[Span]) -> Iterator[tuple[str, str, str]]:
         """(field of the device, what is wrong, what to do), before anything is heard."""
-        if any(span.sentence != SENTENCE for span in spans):
+        if any(span.area == "line" and span.sentence != SENTENCE for span in spans):
             yield "profile", f"a printer port gives only the sentence {SENTENCE!r}", "write gst9000_printer"
 
 
