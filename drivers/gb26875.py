@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Literal
 from zoneinfo import ZoneInfo
-
-from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from drivers import gb26875_objects as objects
 from drivers.gb26875_frame import BadFrame, Command, Frame, Splitter
-from drivers.gb26875_picture import Picture, known_sentence
-from gateway.ports import Answer, Block, Clock, DeviceException, LineDown, NoAnswer, Span
+from drivers.gb26875_options import Gb26875Options, StationOptions
+from drivers.gb26875_picture import Picture
+from gateway.ports import Answer, Block, Clock, DeviceException, LineDown, NoAnswer
+
+__all__ = ["Gb26875Driver", "Gb26875Options"]
 
 log = logging.getLogger(__name__)
 
@@ -35,91 +34,11 @@ ILLEGAL_ADDRESS = 2
 TIME_TYPES = (28, 88, 90)
 
 
-class StationOptions(BaseModel):
-    """One device. address: its source address, 12 hex digits as its menu shows them, most significant first.
-
-    bit0_normal: what bit 0 of its state words is when all is normal (1 by the standard; some makers 0) ·
-    heartbeat_s: longest silence, real seconds · systems: `type.address` of the systems whose state is asked
-    for when it dials in.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    address: str
-    bit0_normal: Literal[0, 1] = 1
-    heartbeat_s: float = Field(120.0, ge=1, le=86_400)
-    systems: tuple[str, ...] = ("1.1",)
-
-    @field_validator("address")
-    @classmethod
-    def _digits(cls, v: str) -> str:
-        if not re.fullmatch("[0-9a-fA-F]{12}", v):
-            raise ValueError(f"{v!r} is no address; write the 12 hex digits of the device's menu in quotes")
-        return v.lower()
-
-    @field_validator("systems")
-    @classmethod
-    def _pairs(cls, v: tuple[str, ...]) -> tuple[str, ...]:
-        for text in v:
-            parts = text.split(".")
-            if len(parts) != 2 or not all(p.isdigit() and int(p) < 256 for p in parts):
-                raise ValueError(f'{text!r} is no system; write type and address, for example "1.1"')
-        return v
-
-
-class Gb26875Options(BaseModel):
-    """Where to listen and who may dial in, by the `unit` of the devices of the line.
-
-    timezone: of the devices' clocks · sync_s: a device's clock that is further off is set; null: never ·
-    post_check_h: ask for a person (查岗) every so many hours; 0: never · post_check_min: time to answer.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    host: str = Field(min_length=1)
-    port: int = Field(26_875, ge=0, le=65_535)
-    devices: dict[int, StationOptions] = Field(min_length=1)
-    timezone: str = "Asia/Shanghai"
-    sync_s: float | None = Field(30.0, ge=1)
-    post_check_h: float = Field(0.0, ge=0, le=720)
-    post_check_min: int = Field(10, ge=1, le=255)
-
-    @field_validator("devices")
-    @classmethod
-    def _apart(cls, v: dict[int, StationOptions]) -> dict[int, StationOptions]:
-        seen: set[str] = set()
-        for unit, station in v.items():
-            if not 0 <= unit <= 255:
-                raise ValueError(f"unit {unit}: 0 to 255")
-            if station.address in seen:
-                raise ValueError(f"address {station.address} stands twice; each device has its own")
-            seen.add(station.address)
-        return v
-
-    @field_validator("timezone")
-    @classmethod
-    def _zone(cls, v: str) -> str:
-        try:
-            ZoneInfo(v)
-        except (KeyError, ValueError, OSError) as e:
-            raise ValueError(f"there is no time zone {v!r}; write for example Asia/Shanghai") from e
-        return v
-
-    def device_faults(self, unit: int, spans: Sequence[Span]) -> Iterator[tuple[str, str, str]]:
-        """(field of the device, what is wrong, what to do), before anything is heard."""
-        if unit not in self.devices:
-            hint = f'add {unit}: {{ address: "…" }} to options.devices of the line'
-            yield "unit", f"unit {unit} has no address", hint
-        for span in spans:
-            if span.area == "line" and not known_sentence(span.sentence):
-                hint = "write panel, u, s.1.3, p.1.3.40.393433 or a.11.1.91.1.5, or choose another profile"
-                yield "profile", f"{span.sentence!r} is no sentence of GB/T 26875.3", hint
-                return
-
-
 class _Station:
     """A device that is known: its picture, and the connection on which it was heard last."""
 
-    def __init__(self, options: StationOptions) -> None:
-        self.options = options
+    def __init__(self, unit: int, options: StationOptions) -> None:
+        self.unit, self.options = unit, options
         self.number = int(options.address, 16)
         self.picture = Picture(options.address, options.bit0_normal)
         self.link: _Link | None = None
@@ -128,6 +47,7 @@ class _Station:
         self.serial = 0
         self.synced_at = -SYNC_EVERY_S
         self.post_at = -1.0
+        self.told_silent = False
 
     def send(self, command: Command, type_: int, *what: objects.Object, at: datetime) -> None:
         """A message of our own; nothing when the device is not connected."""
@@ -192,18 +112,21 @@ class Gb26875Driver:
     """A listening port and what its devices have said. `counts`: of frames, by what became of them.
 
     What was reported outlives `close`: a fire that no read has shown yet is shown by the next one.
+    `on_heard(unit)` is called when a device is heard again of which a read said that it is silent, so that
+    whoever reads need not wait for its next probe.
     """
 
     def __init__(self, options: Gb26875Options, clock: Clock) -> None:
         self._options, self._clock = options, clock
         self._zone = ZoneInfo(options.timezone)
-        self._stations = {unit: _Station(o) for unit, o in options.devices.items()}
+        self._stations = {unit: _Station(unit, o) for unit, o in options.devices.items()}
         self._by_address = {s.number: s for s in self._stations.values()}
         self._links: dict[_Link, None] = {}
         self._room = 2 * len(self._stations) + 8
         self._server: asyncio.Server | None = None
         self._strangers: set[int] = set()
         self.counts: Counter[str] = Counter()
+        self.on_heard: Callable[[int], None] = lambda _unit: None
 
     # ── the port ──────────────────────────────────────────────────────────────────────────────────
 
@@ -250,6 +173,7 @@ class Gb26875Driver:
         silent = self.now_s() - station.heard_at
         if station.heard_at < 0 or silent > station.options.heartbeat_s:
             self._give_up(station)
+            station.told_silent = True
             since = "has never dialled in" if station.heard_at < 0 else f"was heard {silent:.0f} s ago"
             raise NoAnswer(f"device {station.options.address} {since}")
         self._ask_for_a_person(station)
@@ -351,6 +275,9 @@ class Gb26875Driver:
         self._respond(link, station, frame)
         if fresh:
             self._ask_states(station)
+        if station.told_silent:
+            station.told_silent = False
+            self.on_heard(station.unit)
 
     def _respond(self, link: _Link, station: _Station, frame: Frame) -> None:
         if frame.command in (Command.CONFIRM, Command.DENY):

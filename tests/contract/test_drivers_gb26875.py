@@ -240,10 +240,14 @@ async def test_a_silent_device_is_told_and_heard_again() -> None:
         for _ in range(2):
             with pytest.raises(NoAnswer, match=f"{ONE} was heard 1[0-9]+ s ago"):
                 await fields(driver)
+        again: list[int] = []
+        driver.on_heard = again.append
         device.damage = lambda frame: frame
-        await until(lambda: driver.counts["frames"] > 4)
+        await until(lambda: again == [1])
         await device.confirmed(device.part(1, 3, "大厅"))
         assert (await fields(driver))[ALARM] == "1"
+        await device.confirmed(device.beat())
+        assert again == [1]
 
 
 async def test_a_fire_that_came_and_went_before_a_device_fell_silent_is_shown_when_it_is_back() -> None:
