@@ -18,11 +18,11 @@ class UnitStats:
     """One unit.
 
     requests: frames sent · answers: good ones · exceptions: by code · timeouts: nothing came · faults:
-    refused answers by fault · cut_off: the line went away under the request · late: late frames thrown away
-    beside the right one · held: reads not sent, because a late answer was awaited or the bus was never
-    silent · last_ok: site time of the last good answer (0: never) · rtt: histogram of the good answers over
-    RTT_MS.
-    requests = answers + Σ exceptions + timeouts + Σ faults + cut_off, and those under way or given up.
+    refused answers by fault · cut_off: the line went away, or the caller gave up · late: late frames thrown
+    away beside the right one · held: requests not sent, because a late answer was awaited or the bus was
+    never silent · last_ok: site time of the last good answer (0: never) · rtt: histogram of the good answers
+    over RTT_MS.
+    requests = answers + Σ exceptions + timeouts + Σ faults + cut_off, and the one under way.
     """
 
     requests: int = 0

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from serial.rs485 import RS485Settings
 
-from drivers.modbus_frames import ASCII, EXCEPTIONS, MORE, RTU, TCP, Fault, Refused, whole_frames
+from drivers.modbus_frames import ASCII, EXCEPTIONS, MORE, RTU, TCP, Ask, Fault, Refused, whole_frames
 from drivers.modbus_line import Client, ModbusDriver, serial_client, tcp_client
 from drivers.modbus_options import ModbusAsciiOptions, RtuOptions, RtuTcpOptions, TcpOptions
-from gateway.ports import Block, Clock, DeviceError, DeviceException, LineDown, NoAnswer
+from gateway.ports import Clock, DeviceError, DeviceException, LineDown, NoAnswer
 
 __all__ = [
     "EXCEPTIONS", "AsciiDriver", "ModbusAsciiOptions", "RtuDriver", "RtuOptions", "RtuTcpDriver",
@@ -34,12 +34,12 @@ class TcpDriver(ModbusDriver):
     def _make_client(self) -> Client:
         return tcp_client(self._options, "socket", self._hooks())
 
-    async def _ready(self, block: Block) -> None:
+    async def _ready(self, ask: Ask) -> None:
         if self._client is not None and not whole_frames(self._client.ctx.recv_buffer):
             self._drop_for_now()  # half a frame came without a request: what follows cannot be told apart
-        await super()._ready(block)
+        await super()._ready(ask)
 
-    async def _recover(self, block: Block, error: DeviceError, until: float) -> DeviceError:
+    async def _recover(self, ask: Ask, error: DeviceError, until: float) -> DeviceError:
         if isinstance(error, LineDown):
             await self.close()
         elif isinstance(error, Refused) and not (self._ear.heard and whole_frames(self._ear.heard)):
@@ -63,13 +63,13 @@ class _BusDriver(ModbusDriver):
         self._bus = options
         self._quarantine: dict[int, float] = {}
 
-    async def _ready(self, block: Block) -> None:
-        await super()._ready(block)
-        if self._clock.monotonic() < self._quarantine.get(block.unit, 0.0):
-            self.stats.unit(block.unit).held += 1
-            raise NoAnswer(f"unit {block.unit} of {self._where}: its late answer is still awaited")
+    async def _ready(self, ask: Ask) -> None:
+        await super()._ready(ask)
+        if self._clock.monotonic() < self._quarantine.get(ask.unit, 0.0):
+            self.stats.unit(ask.unit).held += 1
+            raise NoAnswer(f"unit {ask.unit} of {self._where}: its late answer is still awaited")
         if not await self._silence():
-            self.stats.unit(block.unit).held += 1
+            self.stats.unit(ask.unit).held += 1
             raise Refused(Fault.BABBLE, f"{self._where} is never silent: somebody talks without being asked")
 
     async def _silence(self) -> bool:
@@ -86,7 +86,7 @@ class _BusDriver(ModbusDriver):
                 return True
         return False
 
-    async def _recover(self, block: Block, error: DeviceError, until: float) -> DeviceError:
+    async def _recover(self, ask: Ask, error: DeviceError, until: float) -> DeviceError:
         """Let an answer that is about to begin go by: the time of a whole frame, then silence."""
         if isinstance(error, LineDown):
             await self.close()
@@ -97,19 +97,21 @@ class _BusDriver(ModbusDriver):
             await self._silence()
             if self.stats.unasked == unasked:
                 return error
-            error = Refused(Fault.LONG, f"unit {block.unit} of {self._where}: {MORE}")
-        elif not (isinstance(error, Refused) and self._was_its_own(block, error)):
-            self._distrust(block, until)
-        await self._clock.sleep_real(self.wire.chars(block) * self._bus.char_s)
+            error = Refused(Fault.LONG, f"unit {ask.unit} of {self._where}: {MORE}")
+        elif not (isinstance(error, Refused) and self._was_its_own(ask, error)):
+            self._distrust(ask, until)
+        await self._clock.sleep_real(self.wire.chars(ask) * self._bus.char_s)
         await self._silence()
         return error
 
-    def _was_its_own(self, block: Block, error: Refused) -> bool:
+    def _was_its_own(self, ask: Ask, error: Refused) -> bool:
         """The unit was heard and damaged: it has answered, however badly. A sound frame may be a late one."""
-        return error.fault in (Fault.CRC, Fault.CUT) and self.wire.speaker(self._ear.heard) == block.unit
+        return error.fault in (Fault.CRC, Fault.CUT) and self.wire.speaker(self._ear.heard) == ask.unit
 
-    def _distrust(self, block: Block, until: float) -> None:
-        self._quarantine[block.unit] = until + self.wire.chars(block) * self._bus.char_s
+    def _distrust(self, ask: Ask, until: float) -> None:
+        if ask.exact is not None:
+            return  # a late confirmation names its address and value: it passes for nothing else
+        self._quarantine[ask.unit] = until + self.wire.chars(ask) * self._bus.char_s
 
 
 class _SerialDriver(_BusDriver):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from drivers.linestats import LineStats
-from drivers.modbus_frames import Fault, Found, Refused, Wire, hexed
+from drivers.modbus_frames import Ask, Fault, Found, Refused, Wire, hexed
 from drivers.trace import FrameTrace
-from gateway.ports import Block, Clock
+from gateway.ports import Clock
 
 
 class Ear:
@@ -18,15 +18,18 @@ class Ear:
     def __init__(self, wire: Wire, clock: Clock, stats: LineStats, *, echo: bool) -> None:
         self._wire, self._clock, self._stats, self._echo = wire, clock, stats, echo
         self.trace = FrameTrace()
-        self.asked: Block | None = None
+        self.asked: Ask | None = None
         self.heard = self.pdu = b""
         self.quiet_from = 0.0
         self._sent = b""
         self._held = 0
+        self._head: int | None = None
 
-    def begin(self, block: Block) -> None:
-        """From now on an answer to this block is awaited."""
-        self.heard, self.pdu, self.asked = b"", b"", block
+    def begin(self, ask: Ask) -> None:
+        """From now on its answer is awaited."""
+        self.heard, self.pdu, self.asked = b"", b"", ask
+        # What is written to a device is not recorded, nor what it says to that.
+        self._head = self._wire.head if ask.exact is not None else None
 
     def end(self) -> None:
         """Whatever comes from now on is not asked for."""
@@ -43,7 +46,7 @@ class Ear:
             counts = self._stats.unit(self.asked.unit)
             counts.requests += 1
             counts.bytes_out += len(frame)
-            self.trace.sent(self._clock.now(), self.asked.unit, frame)
+            self.trace.sent(self._clock.now(), self.asked.unit, frame, head=self._head)
 
     def hear(self, data: bytes, transaction: int) -> Found | None:
         """All bytes that the connection holds, each time some come. Raises Refused."""
@@ -66,12 +69,13 @@ class Ear:
             self._stats.unasked += len(new)
         else:
             self._stats.unit(self.asked.unit).bytes_in += len(new)
-        self.trace.heard(self._clock.now(), self.asked.unit if self.asked else None, new)
+        unit = self.asked.unit if self.asked else None
+        self.trace.heard(self._clock.now(), unit, new, head=self._head)
 
     def _without_echo(self, data: bytes) -> bytes:
-        """What came behind the echo of our own request. Our own request is never an answer."""
+        """What came behind the echo of our own request. That is never an answer, but to a single write."""
         if not self._echo:
-            if data.startswith(self._sent):
+            if data.startswith(self._sent) and (self.asked is None or self.asked.exact is None):
                 raise Refused(Fault.ECHO, "the line echoes what is sent: set the option local_echo")
             return data
         if data.startswith(self._sent):

@@ -25,6 +25,8 @@ from numpy.typing import NDArray
 from gateway.ports import Block, DeviceException, Garbled, NoAnswer
 
 FUNCTIONS = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
+WRITES = {"coil": (5, 15), "holding": (6, 16)}
+"""Functions that write one, and several."""
 BIT_FUNCTIONS = (1, 2)
 EXCEPTIONS = {
     1: "exception 1, illegal function",
@@ -55,6 +57,7 @@ class Fault(StrEnum):
     UNIT = "foreign_unit"
     FUNCTION = "foreign_function"
     TRANSACTION = "foreign_transaction"
+    CONFIRM = "confirm"  # a write confirmed with another address, value or count
     LATE = "late"  # the answer to an earlier request
     JUNK = "junk"  # no frame of this protocol
     BABBLE = "babble"  # the bus is never silent
@@ -77,9 +80,46 @@ class Found(NamedTuple):
     late: int = 0
 
 
-Find = Callable[[Block, int, bytes], Found | None]
-"""(block, transaction, all bytes since the request) → the answer; None: wait for more. Raises Refused."""
-Explain = Callable[[Block, int, bytes], Fault]
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a request awaits.
+
+    body: bytes of the answer's PDU behind its function · exact: the whole PDU, when the device can only
+    confirm (a write) · block: what it is about.
+    """
+
+    unit: int
+    function: int
+    body: int
+    block: Block
+    exact: bytes | None = None
+
+
+def to_read(block: Block) -> Ask:
+    """A read of the block: the byte count and the data."""
+    function = FUNCTIONS[block.area]
+    data = (block.count + 7) // 8 if function in BIT_FUNCTIONS else 2 * block.count
+    return Ask(block.unit, function, 1 + data, block)
+
+
+def to_write(block: Block, words: Sequence[int]) -> Ask:
+    """A write of the block: the device repeats address and value, or address and count.
+
+    Raises ValueError for an area that nobody can write, or words that do not fill the block.
+    """
+    if block.area not in WRITES or len(words) != block.count or not words:
+        raise ValueError(f"{len(words)} words cannot be written to {block.count} of area {block.area}")
+    single, several = WRITES[block.area]
+    function, said = (single, words[0]) if block.count == 1 else (several, block.count)
+    if function == 5:
+        said = 0xFF00 if words[0] else 0
+    exact = bytes((function,)) + block.address.to_bytes(2, "big") + said.to_bytes(2, "big")
+    return Ask(block.unit, function, 4, block, exact)
+
+
+Find = Callable[[Ask, int, bytes], Found | None]
+"""(ask, transaction, all bytes since the request) → the answer; None: wait for more. Raises Refused."""
+Explain = Callable[[Ask, int, bytes], Fault]
 """What these bytes are, when no more came in time."""
 
 
@@ -87,23 +127,20 @@ Explain = Callable[[Block, int, bytes], Fault]
 class Wire:
     """A form of Modbus.
 
-    find: the answer among bytes · explain: why there is none · chars: length of the answer to a block ·
-    speaker: the unit that these bytes seem to come from.
+    find: the answer among bytes · explain: why there is none · chars: length of the answer ·
+    speaker: the unit that these bytes
+    seem to come from · head: bytes up to and with the function.
     """
 
     name: str
     find: Find
     explain: Explain
-    chars: Callable[[Block], int]
+    chars: Callable[[Ask], int]
     speaker: Callable[[bytes], int | None]
+    head: int
 
 
 # ── what all forms share ──────────────────────────────────────────────────────────────────────────────
-
-
-def data_bytes(block: Block) -> int:
-    """Bytes of data in the answer to a block."""
-    return (block.count + 7) // 8 if FUNCTIONS[block.area] in BIT_FUNCTIONS else 2 * block.count
 
 
 def reading(block: Block, pdu: bytes) -> NDArray[np.uint16]:
@@ -122,10 +159,10 @@ def listen(wire: Wire, block: Block, transaction: int, chunks: Sequence[bytes]) 
 
     Raises DeviceException, Refused, and NoAnswer when nothing came.
     """
-    heard = b""
+    heard, ask = b"", to_read(block)
     for n, chunk in enumerate(chunks):
         heard += chunk
-        found = wire.find(block, transaction, heard)
+        found = wire.find(ask, transaction, heard)
         if found is None:
             continue
         if wire is not TCP and found.pdu[0] & 0x80 and any(chunks[n + 1 :]):
@@ -133,7 +170,7 @@ def listen(wire: Wire, block: Block, transaction: int, chunks: Sequence[bytes]) 
         return reading(block, found.pdu)
     if not heard:
         raise NoAnswer("nothing came")
-    raise Refused(wire.explain(block, transaction, heard), hexed(heard))
+    raise Refused(wire.explain(ask, transaction, heard), hexed(heard))
 
 
 def hexed(data: bytes) -> str:
@@ -141,29 +178,27 @@ def hexed(data: bytes) -> str:
     return data[:24].hex(" ") + (" …" if len(data) > 24 else "")
 
 
-def _pdu_fault(pdu: bytes, block: Block) -> Fault | None:
-    """None when it answers the block or is an exception to it."""
-    function, size = FUNCTIONS[block.area], data_bytes(block)
+def _pdu_fault(pdu: bytes, ask: Ask) -> Fault | None:
+    """None when it is the answer or an exception to the request."""
     if len(pdu) < 2:
         return Fault.CUT
-    if pdu[0] & 0x7F != function:
+    if pdu[0] & 0x7F != ask.function:
         return Fault.FUNCTION
     if pdu[0] & 0x80:
         return None if len(pdu) == 2 else Fault.LONG
-    if pdu[1] != len(pdu) - 2:
+    if ask.exact is None and pdu[1] != len(pdu) - 2:
         return Fault.BYTE_COUNT
-    return None if pdu[1] == size else Fault.SHORT if pdu[1] < size else Fault.LONG
+    if len(pdu) != 1 + ask.body:
+        return Fault.SHORT if len(pdu) <= ask.body else Fault.LONG
+    return Fault.CONFIRM if ask.exact is not None and pdu != ask.exact else None
 
 
-def _checked(pdu: bytes, block: Block) -> bytes:
-    fault = _pdu_fault(pdu, block)
+def _checked(pdu: bytes, ask: Ask) -> bytes:
+    fault = _pdu_fault(pdu, ask)
     if fault is None:
         return pdu
-    function, size = FUNCTIONS[block.area], data_bytes(block)
-    raise Refused(
-        fault,
-        f"unit {block.unit}: {hexed(pdu)} instead of function {function} with {size} bytes of data",
-    )
+    what = f"function {ask.function} with {ask.body} bytes behind it"
+    raise Refused(fault, f"unit {ask.unit}: {hexed(pdu)} instead of {what} ({fault})")
 
 
 # ── TCP ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -186,7 +221,7 @@ def whole_frames(data: bytes) -> bool:
     return sum(map(len, frames(data))) == len(data)
 
 
-def _find_tcp(block: Block, transaction: int, heard: bytes) -> Found | None:
+def _find_tcp(ask: Ask, transaction: int, heard: bytes) -> Found | None:
     whole = frames(heard)
     rest = heard[sum(map(len, whole)) :]
     for header in (*whole, rest):
@@ -196,15 +231,15 @@ def _find_tcp(block: Block, transaction: int, heard: bytes) -> Found | None:
     for late, frame in enumerate(whole):
         number = int.from_bytes(frame[:2], "big")
         if number == transaction:
-            if frame[6] != block.unit:
-                raise Refused(Fault.UNIT, f"unit {block.unit}: unit {frame[6]} answered")
-            return Found(_checked(frame[7:], block), heard, late)
+            if frame[6] != ask.unit:
+                raise Refused(Fault.UNIT, f"unit {ask.unit}: unit {frame[6]} answered")
+            return Found(_checked(frame[7:], ask), heard, late)
         if number == 0:
-            raise Refused(Fault.TRANSACTION, f"unit {block.unit}: an answer without a transaction id")
+            raise Refused(Fault.TRANSACTION, f"unit {ask.unit}: an answer without a transaction id")
     return None
 
 
-def _explain_tcp(block: Block, transaction: int, heard: bytes) -> Fault:
+def _explain_tcp(ask: Ask, transaction: int, heard: bytes) -> Fault:
     if len(heard) >= 2 and heard[:2] == transaction.to_bytes(2, "big"):
         return Fault.CUT
     if len(heard) < 8:
@@ -245,37 +280,37 @@ def _good_crc(frame: bytes) -> bool:
     return len(frame) >= 4 and crc16(frame[:-2]) == frame[-2:]
 
 
-def _without_noise(block: Block, heard: bytes) -> bytes:
-    return heard if block.unit in NOISE else heard.lstrip(NOISE)
+def _without_noise(ask: Ask, heard: bytes) -> bytes:
+    return heard if ask.unit in NOISE else heard.lstrip(NOISE)
 
 
-def _rtu_size(block: Block) -> int:
-    """Unit, function, byte count, data, CRC."""
-    return 3 + data_bytes(block) + 2
+def _rtu_size(ask: Ask) -> int:
+    """Unit, function, body, CRC."""
+    return 2 + ask.body + 2
 
 
-def _find_rtu(block: Block, transaction: int, heard: bytes) -> Found | None:
-    data = _without_noise(block, heard)
-    function, size = FUNCTIONS[block.area], _rtu_size(block)
-    if len(data) == 5 and data[:2] == bytes((block.unit, function | 0x80)) and _good_crc(data):
+def _find_rtu(ask: Ask, transaction: int, heard: bytes) -> Found | None:
+    data = _without_noise(ask, heard)
+    function, size = ask.function, _rtu_size(ask)
+    if len(data) == 5 and data[:2] == bytes((ask.unit, function | 0x80)) and _good_crc(data):
         return Found(data[1:-2], data)
     if len(data) < size:
         return None
-    if len(data) > size or data[0] != block.unit or not _good_crc(data):
-        fault = _explain_rtu(block, transaction, heard)
-        raise Refused(fault, f"unit {block.unit}: not its answer ({fault}): {hexed(heard)}")
-    return Found(_checked(data[1:-2], block), data)
+    if len(data) > size or data[0] != ask.unit or not _good_crc(data):
+        fault = _explain_rtu(ask, transaction, heard)
+        raise Refused(fault, f"unit {ask.unit}: not its answer ({fault}): {hexed(heard)}")
+    return Found(_checked(data[1:-2], ask), data)
 
 
-def _explain_rtu(block: Block, transaction: int, heard: bytes) -> Fault:
-    data = _without_noise(block, heard)
-    mine = bytes((block.unit, FUNCTIONS[block.area]))
+def _explain_rtu(ask: Ask, transaction: int, heard: bytes) -> Fault:
+    data = _without_noise(ask, heard)
+    mine = bytes((ask.unit, ask.function))
     if _good_crc(data):
-        return Fault.UNIT if data[0] != block.unit else _pdu_fault(data[1:-2], block) or Fault.LONG
+        return Fault.UNIT if data[0] != ask.unit else _pdu_fault(data[1:-2], ask) or Fault.LONG
     if data[:2] == mine:
-        size = len(data) - _rtu_size(block)
+        size = len(data) - _rtu_size(ask)
         return Fault.CRC if size == 0 else Fault.CUT if size < 0 else Fault.LONG
-    return Fault.CRC if len(data) == _rtu_size(block) and mine not in data else Fault.JUNK
+    return Fault.CRC if len(data) == _rtu_size(ask) and mine not in data else Fault.JUNK
 
 
 # ── ASCII ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -290,32 +325,32 @@ def lrc(data: bytes) -> int:
     return -sum(data) & 0xFF
 
 
-def _ascii_chars(block: Block) -> int:
-    return 1 + 2 * (3 + data_bytes(block) + 1) + 2
+def _ascii_chars(ask: Ask) -> int:
+    return 1 + 2 * (2 + ask.body + 1) + 2
 
 
-def _find_ascii(block: Block, transaction: int, heard: bytes) -> Found | None:
+def _find_ascii(ask: Ask, transaction: int, heard: bytes) -> Found | None:
     """A colon begins a frame wherever it comes: what stood before it is thrown away (2.5.2.1)."""
     end = heard.find(ASCII_END, heard.find(b":") + 1)
     if b":" not in heard or end < 0:
         if len(heard) > 2 * ASCII_LONGEST:
-            raise Refused(Fault.LONG, f"unit {block.unit}: {len(heard)} characters without an end")
+            raise Refused(Fault.LONG, f"unit {ask.unit}: {len(heard)} characters without an end")
         return None
     start = heard.rfind(b":", 0, end)
     frame = heard[start : end + 2]
     if not _HEX.fullmatch(frame, 1, len(frame) - 2):
-        raise Refused(Fault.CRC, f"unit {block.unit}: not hexadecimal: {frame[:48]!r}")
+        raise Refused(Fault.CRC, f"unit {ask.unit}: not hexadecimal: {frame[:48]!r}")
     body = a2b_hex(frame[1:-2])
     if len(body) < 3 or lrc(body[:-1]) != body[-1]:
-        raise Refused(Fault.CRC, f"unit {block.unit}: not its answer, the LRC is wrong: {frame[:48]!r}")
-    if body[0] != block.unit:
-        raise Refused(Fault.UNIT, f"unit {block.unit}: unit {body[0]} answered")
+        raise Refused(Fault.CRC, f"unit {ask.unit}: not its answer, the LRC is wrong: {frame[:48]!r}")
+    if body[0] != ask.unit:
+        raise Refused(Fault.UNIT, f"unit {ask.unit}: unit {body[0]} answered")
     if heard[end + 2 :]:
-        raise Refused(Fault.LONG, f"unit {block.unit}: more behind its answer: {heard[end + 2 :][:48]!r}")
-    return Found(_checked(body[1:-1], block), frame)
+        raise Refused(Fault.LONG, f"unit {ask.unit}: more behind its answer: {heard[end + 2 :][:48]!r}")
+    return Found(_checked(body[1:-1], ask), frame)
 
 
-def _explain_ascii(block: Block, transaction: int, heard: bytes) -> Fault:
+def _explain_ascii(ask: Ask, transaction: int, heard: bytes) -> Fault:
     return Fault.CUT if b":" in heard else Fault.JUNK
 
 
@@ -330,7 +365,7 @@ def _ascii_speaker(heard: bytes) -> int | None:
         return None
 
 
-TCP = Wire("tcp", _find_tcp, _explain_tcp, lambda block: 9 + data_bytes(block), lambda h: _first(h[6:]))
-RTU = Wire("rtu", _find_rtu, _explain_rtu, _rtu_size, lambda h: _first(h.lstrip(NOISE)))
-ASCII = Wire("ascii", _find_ascii, _explain_ascii, _ascii_chars, _ascii_speaker)
+TCP = Wire("tcp", _find_tcp, _explain_tcp, lambda ask: 8 + ask.body, lambda h: _first(h[6:]), 8)
+RTU = Wire("rtu", _find_rtu, _explain_rtu, _rtu_size, lambda h: _first(h.lstrip(NOISE)), 2)
+ASCII = Wire("ascii", _find_ascii, _explain_ascii, _ascii_chars, _ascii_speaker, 5)
 WIRES = {wire.name: wire for wire in (TCP, RTU, ASCII)}

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import termios
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from pymodbus import FramerType
@@ -23,7 +23,7 @@ from pymodbus.pdu import ModbusPDU
 
 from drivers.linestats import LineStats
 from drivers.modbus_ear import Ear
-from drivers.modbus_frames import Fault, Refused, Wire, hexed, reading
+from drivers.modbus_frames import Ask, Fault, Refused, Wire, hexed, reading, to_read, to_write
 from drivers.modbus_options import ModbusAsciiOptions, Quirks, RtuOptions, RtuTcpOptions, TcpOptions
 from drivers.trace import Frame
 from gateway.ports import Answer, Block, Clock, DeviceError, DeviceException, LineDown, NoAnswer
@@ -55,6 +55,7 @@ class ModbusDriver:
         self._client: Client | None = None
         self._again = False
         self._idle: asyncio.TimerHandle | None = None
+        self._turn = asyncio.Lock()
         self.stats = LineStats()
         self._ear = Ear(self.wire, clock, self.stats, echo=echo)
 
@@ -136,31 +137,43 @@ class ModbusDriver:
 
     async def read(self, block: Block, timeout_s: float) -> Answer:
         """One request, one checked answer. See `Driver.read`."""
-        await self._ready(block)
-        client = self._connected()
-        counts, sent = self.stats.unit(block.unit), self._clock.monotonic()
+        async with self._turn:
+            pdu, rtt_s = await self._ask(to_read(block), timeout_s)
+        t = self._clock.now()
+        self.stats.unit(block.unit).answered(t, rtt_s)
+        return Answer(block, t, reading(block, pdu), (), rtt_s)
+
+    async def write(self, block: Block, words: Sequence[int], timeout_s: float) -> None:
+        """One request, confirmed. See `Writer.write`. Raises ValueError for an area that nobody can write."""
+        ask = to_write(block, words)
+        async with self._turn:
+            _, rtt_s = await self._ask(ask, timeout_s, words)
+        self.stats.unit(block.unit).answered(self._clock.now(), rtt_s)
+
+    async def _ask(self, ask: Ask, timeout_s: float, words: Sequence[int] = ()) -> tuple[bytes, float]:
+        """The PDU of the checked answer, which is no exception, and the time that it took (s)."""
+        await self._ready(ask)
+        client, sent = self._connected(), self._clock.monotonic()
         error: DeviceError
         try:
-            answer = await self._exchange(client, block, timeout_s)
+            return await self._exchange(client, ask, timeout_s, words), self._clock.monotonic() - sent
         except TimeoutError:
-            error = self._missed(block, timeout_s)
+            error = self._missed(ask, timeout_s)
         except DeviceError as e:
             error = e
         except asyncio.CancelledError:
-            self._distrust(block, sent + QUARANTINE * timeout_s)
+            self._distrust(ask, sent + QUARANTINE * timeout_s)
+            self.stats.unit(ask.unit).cut_off += 1
             raise
-        else:
-            counts.answered(answer.t, answer.rtt_s)
-            return answer
         finally:
             self.stats.busy_s += self._clock.monotonic() - sent
             self._rest()
-        error = await self._recover(block, error, sent + QUARANTINE * timeout_s)
-        self._count(block, error)
+        error = await self._recover(ask, error, sent + QUARANTINE * timeout_s)
+        self._count(ask, error)
         self._rest()
         raise error
 
-    async def _ready(self, block: Block) -> None:
+    async def _ready(self, ask: Ask) -> None:
         """Connected, and rested since the last exchange."""
         if self._idle is not None:
             self._idle.cancel()
@@ -177,32 +190,33 @@ class ModbusDriver:
             raise LineDown(f"{self._where} is not connected")
         return self._client
 
-    async def _exchange(self, client: Client, block: Block, timeout_s: float) -> Answer:
+    async def _exchange(self, client: Client, ask: Ask, timeout_s: float, words: Sequence[int]) -> bytes:
         """Raises TimeoutError besides what `Driver.read` raises."""
-        self._ear.begin(block)
-        started = self._clock.monotonic()
+        self._ear.begin(ask)
         try:
             async with asyncio.timeout(timeout_s):
-                await _request(client, block)
+                await _request(client, ask, words)
         except ModbusException as e:
-            raise Refused(Fault.JUNK, f"unit {block.unit}: {e}") from e
+            raise Refused(Fault.JUNK, f"unit {ask.unit}: {e}") from e
         finally:
             self._ear.end()
-        rtt = self._clock.monotonic() - started
-        return Answer(block, self._clock.now(), reading(block, self._ear.pdu), (), rtt)
+        pdu = self._ear.pdu
+        if pdu[0] & 0x80:
+            reading(ask.block, pdu)
+        return pdu
 
-    def _missed(self, block: Block, timeout_s: float) -> DeviceError:
+    def _missed(self, ask: Ask, timeout_s: float) -> DeviceError:
         if not self._ear.heard:
-            return NoAnswer(f"unit {block.unit} of {self._where}: nothing in {timeout_s:.3f} s")
-        fault = self.wire.explain(block, self._transaction(), self._ear.heard)
+            return NoAnswer(f"unit {ask.unit} of {self._where}: nothing in {timeout_s:.3f} s")
+        fault = self.wire.explain(ask, self._transaction(), self._ear.heard)
         what = f"no whole answer to this request ({fault}) in {hexed(self._ear.heard)}"
-        return Refused(fault, f"unit {block.unit} of {self._where}: {what}")
+        return Refused(fault, f"unit {ask.unit} of {self._where}: {what}")
 
     def _transaction(self) -> int:
         return self._client.ctx.request_transaction_id if self._client else 0
 
-    def _count(self, block: Block, error: DeviceError) -> None:
-        counts = self.stats.unit(block.unit)
+    def _count(self, ask: Ask, error: DeviceError) -> None:
+        counts = self.stats.unit(ask.unit)
         if isinstance(error, DeviceException):
             counts.exceptions[error.code] += 1
         elif isinstance(error, Refused):
@@ -212,11 +226,11 @@ class ModbusDriver:
         else:
             counts.cut_off += 1
 
-    async def _recover(self, block: Block, error: DeviceError, until: float) -> DeviceError:
+    async def _recover(self, ask: Ask, error: DeviceError, until: float) -> DeviceError:
         """Make the line fit for the next request; what the error turned out to be."""
         raise NotImplementedError
 
-    def _distrust(self, block: Block, until: float) -> None:
+    def _distrust(self, ask: Ask, until: float) -> None:
         """An answer may still come."""
 
     def _rest(self) -> None:
@@ -248,14 +262,24 @@ class ModbusDriver:
         return {"retries": 0, "reconnect_delay": 0, **hooks}
 
 
-def _request(client: Client, block: Block) -> Awaitable[ModbusPDU]:
-    ask: Callable[..., Awaitable[ModbusPDU]] = {
-        "coil": client.read_coils,
-        "discrete": client.read_discrete_inputs,
-        "holding": client.read_holding_registers,
-        "input": client.read_input_registers,
-    }[block.area]
-    return ask(block.address, count=block.count, device_id=block.unit)
+def _request(client: Client, ask: Ask, words: Sequence[int]) -> Awaitable[ModbusPDU]:
+    at, unit = ask.block.address, ask.unit
+    if ask.function in (5, 15):
+        bits = [bool(word) for word in words]
+        if ask.function == 5:
+            return client.write_coil(at, bits[0], device_id=unit)
+        return client.write_coils(at, bits, device_id=unit)
+    if ask.function == 6:
+        return client.write_register(at, words[0], device_id=unit)
+    if ask.function == 16:
+        return client.write_registers(at, list(words), device_id=unit)
+    read: Callable[..., Awaitable[ModbusPDU]] = {
+        1: client.read_coils,
+        2: client.read_discrete_inputs,
+        3: client.read_holding_registers,
+        4: client.read_input_registers,
+    }[ask.function]
+    return read(at, count=ask.block.count, device_id=unit)
 
 
 def tcp_client(o: TcpOptions | RtuTcpOptions, framer: str, hooks: dict[str, Any]) -> Client:

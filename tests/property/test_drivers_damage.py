@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.modbus_damage import DAMAGES, Exchange, exchanges, run_damage
-from drivers.modbus_frames import ASCII, RTU, TCP, WIRES, Found, Refused, Wire, listen
-from gateway.ports import Block, DeviceException, NoAnswer
+from drivers.modbus_frames import ASCII, RTU, TCP, WIRES, Ask, Found, Refused, Wire, listen
+from gateway.ports import DeviceException, NoAnswer
 
 FRAMES = int(os.environ.get("STEWARD_DAMAGED_FRAMES", "6000"))
 """The nightly run sets ten million."""
@@ -28,14 +28,14 @@ def test_no_damaged_answer_becomes_a_wrong_value(wire: Wire) -> None:
     assert report.refused.total() > FRAMES * 4 / 5
 
 
-def _without_crc(block: Block, transaction: int, heard: bytes) -> Found | None:
+def _without_crc(ask: Ask, transaction: int, heard: bytes) -> Found | None:
     """A judge that believes whatever has the right length."""
-    size = RTU.chars(block)
+    size = RTU.chars(ask)
     return Found(heard[1 : size - 2], heard) if len(heard) >= size else None
 
 
 def test_a_careless_judge_is_found_out() -> None:
-    careless = Wire("rtu", _without_crc, RTU.explain, RTU.chars, RTU.speaker)
+    careless = Wire("rtu", _without_crc, RTU.explain, RTU.chars, RTU.speaker, RTU.head)
     sound = islice(exchanges(RTU, 5), 600)
     wrong = sum(_wrong(e, careless, n) for n, e in enumerate(sound))
     assert wrong > 100

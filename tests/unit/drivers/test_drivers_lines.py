@@ -22,10 +22,11 @@ from drivers.modbus_options import ModbusAsciiOptions, RtuOptions, RtuTcpOptions
 from drivers.trace import FrameTrace
 from gateway.adapters.clock import SystemClock
 from gateway.edge.plan import plan
-from gateway.ports import Area, Block, DeviceException, Garbled, LineDown, NoAnswer
+from gateway.ports import Area, Block, DeviceException, Garbled, LineDown, NoAnswer, Writer
 from simulators.faulty import Odd, odd_rtu, odd_tcp, word_at
 from simulators.rtu_bus import serial_bus
 from tests.unit.drivers.test_drivers_decode import profile
+from tests.unit.drivers.wire_devices import TcpDevice, on_tcp
 
 BLOCK = Block(1, "holding", 10, 3)
 RIGHT = [word_at(10), word_at(11), word_at(12)]
@@ -118,6 +119,48 @@ async def test_every_form_reads_all_four_areas_of_a_library_server(form: str) ->
         assert caught.value.code == 2
         counts = driver.stats.unit(3)
         assert (counts.requests, counts.answers, dict(counts.exceptions)) == (5, 4, {2: 1})
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_every_form_writes_one_and_several_and_the_device_confirms(form: str) -> None:
+    async with FORMS[form]() as made, opened(made) as driver:
+        driver.trace(True)
+        for area, address, words in (
+            ("holding", 1024, [7]), ("holding", 1025, [8, 9]), ("coil", 1, [1]), ("coil", 0, [0, 0, 1, 1]),
+        ):  # fmt: skip
+            block = Block(3, area, address, len(words))  # type: ignore[arg-type]  # both are areas
+            await driver.write(block, words, 5)
+            assert (await driver.read(block, 5)).words.tolist() == words
+        with pytest.raises(DeviceException) as caught:
+            await driver.write(Block(3, "holding", 60000, 1), [1], 5)
+        assert caught.value.code == 2
+        with pytest.raises(ValueError, match="cannot be written"):
+            await driver.write(Block(3, "input", 0, 1), [1], 5)
+        assert isinstance(driver, Writer)
+        written = [f.hex for f in driver.frames() if "[+" in f.hex]
+        assert len(written) == 10
+        assert driver.stats.unit(3).explained == driver.stats.unit(3).requests == 9
+
+
+async def test_a_write_confirmed_with_another_value_is_refused() -> None:
+    async with on_tcp(_Liar(), 12) as device, opened(tcp(device.options["port"])) as driver:
+        with pytest.raises(Garbled, match="confirm"):
+            await driver.write(Block(1, "holding", 5, 1), [700], 1)
+        assert driver.stats.unit(1).faults["confirm"] == 1
+
+
+class _Liar(TcpDevice):
+    def reply(self, request: bytes) -> list[bytes]:
+        return [request[:-1] + b"\x01"]
+
+
+async def test_reads_and_writes_of_several_tasks_take_turns() -> None:
+    async with FORMS["rtu"]() as made, opened(made) as driver:
+        block = Block(3, "holding", 1024, 1)
+        jobs = [driver.write(block, [n], 5) if n % 2 else driver.read(block, 5) for n in range(8)]
+        await asyncio.gather(*jobs)
+        assert driver.stats.unit(3).answers == 8
+        assert (await driver.read(block, 5)).words.tolist() == [7]
 
 
 # ── odd devices: each fails without its option ────────────────────────────────────────────────────────
