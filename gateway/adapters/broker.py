@@ -95,7 +95,8 @@ class EmbeddedBroker:
 
     def mqtt(self, name: str = files.CORE) -> MqttAddress:
         """Where and as whom an MQTT client of this machine connects. Raises NotFound."""
-        return MqttAddress(files.local(self._state.host), self.mqtt_port, *self.credentials(name))
+        host, state = files.local(self._state.host), self._state
+        return MqttAddress.trusting(state.ca, host, state.mqtt_port, *self.credentials(name))
 
     async def add_edge(self, estate: str, gateway: str) -> tuple[str, str]:
         """A user for an edge, known to the running server on return. Raises BadInput, Retryable."""
@@ -172,7 +173,7 @@ class EmbeddedBroker:
         if state is None:
             state = files.BrokerState(f"steward-{secrets.token_hex(4)}", self._host, 0, 0)
         mqtt, native = self._asked
-        state.host = self._host
+        state.host, state.ca = self._host, self._places.tls.trusted()
         state.mqtt_port = mqtt or state.mqtt_port or files.choose_port(self._host)
         state.nats_port = native or state.nats_port or files.choose_port("127.0.0.1", (state.mqtt_port,))
         return state

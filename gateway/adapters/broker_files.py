@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import secrets
 import socket
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from typing import Any
 import bcrypt
 
 from gateway.adapters.mqtt_side import MqttAddress
+from gateway.adapters.tls import TlsPlaces, write_private
 from gateway.codec import ROOT
 from gateway.errors import BadInput, NotFound
 from gateway.model import ID
@@ -29,6 +29,8 @@ PORTS = (20_000, 29_999)
 """Outside of what systems hand out to outgoing connections (Linux: from 32768): a kept port stays free."""
 MAX_PAYLOAD = 262_144
 """Four times what the wire allows: a longer message is our own mistake, and cuts its sender off."""
+TLS_S = 10
+"""Seconds for a handshake: an edge on a slow link needs some."""
 SYNC_S = 10
 """Seconds between fsyncs of the stream. A power cut loses at most this much of what was PUBACKed and not yet
 taken; edges keep it in their outboxes until the core's receipt and send it again, so nothing is lost."""
@@ -82,12 +84,18 @@ class Places:
         """`broker-users.json`."""
         return self.data / "broker-users.json"
 
+    @property
+    def tls(self) -> TlsPlaces:
+        """Certificates, if any."""
+        return TlsPlaces(self.data)
+
 
 @dataclass
 class BrokerState:
     """`broker.json`. `started`: the process's start in the system's own count, to tell a reused pid.
 
-    `generation` counts the starts of the server process.
+    `generation` counts the starts of the server process · `ca`: file with the certificates that its clients
+    trust; "": it speaks plain text.
     """
 
     server_name: str
@@ -97,6 +105,7 @@ class BrokerState:
     pid: int = 0
     started: str = ""
     generation: int = 0
+    ca: str = ""
 
     @classmethod
     def load(cls, path: Path) -> BrokerState | None:
@@ -105,13 +114,15 @@ class BrokerState:
         if raw is None:
             return None
         try:
-            return cls(**{name: raw[name] for name in cls.__dataclass_fields__})
+            return cls(
+                **{name: raw[name] for name in cls.__dataclass_fields__ if name in raw or name != "ca"}
+            )
         except KeyError as e:
             raise BadInput("is missing", file=str(path), field=str(e.args[0]), hint=_MEND) from e
 
     def save(self, path: Path) -> None:
         """Replace the file in one step; mode 0600."""
-        _write_private(path, json.dumps(asdict(self), indent=1))
+        write_private(path, json.dumps(asdict(self), indent=1).encode())
 
 
 _MEND = "move the file away; ports are chosen anew at the next start"
@@ -192,7 +203,7 @@ class Users:
             u.name: {"password": u.password, "hash": u.hash, "estate": u.estate}
             for u in self.by_name.values()
         }
-        _write_private(self.path, json.dumps(content, indent=1))
+        write_private(self.path, json.dumps(content, indent=1).encode())
 
     def render(self) -> str:
         """The server's `authorization` block."""
@@ -208,6 +219,7 @@ class BrokerAccess:
     host: str
     mqtt_port: int
     users: Users
+    ca: str = ""
 
     @classmethod
     def of(cls, data: Path) -> BrokerAccess:
@@ -216,7 +228,8 @@ class BrokerAccess:
         state = BrokerState.load(places.state)
         if state is None:
             raise NotFound(f"{places.state} is missing: no broker was started with this data directory")
-        return cls(nats_url(state), local(state.host), state.mqtt_port, Users.load(places.users))
+        users = Users.load(places.users)
+        return cls(nats_url(state), local(state.host), state.mqtt_port, users, state.ca)
 
     def credentials(self, name: str) -> tuple[str, str]:
         """User and password of `core` or of a gateway. Raises NotFound."""
@@ -224,7 +237,7 @@ class BrokerAccess:
 
     def mqtt(self, name: str = CORE) -> MqttAddress:
         """Where and as whom an MQTT client connects. Raises NotFound."""
-        return MqttAddress(self.host, self.mqtt_port, *self.credentials(name))
+        return MqttAddress.trusting(self.ca, self.host, self.mqtt_port, *self.credentials(name))
 
 
 def nats_url(state: BrokerState) -> str:
@@ -259,11 +272,17 @@ def render(state: BrokerState, places: Places, max_bytes: int, *, mqtt: bool) ->
         f"jetstream {{ {jetstream} }}",
     ]
     if mqtt:
-        lines.append(
-            f'mqtt {{ listen: "{state.host}:{state.mqtt_port}", max_ack_pending: 1000, ack_wait: "10s" }}'
-        )
+        secure = f", {_tls(places.tls)}" if places.tls.trusted() else ""
+        listen = f'listen: "{state.host}:{state.mqtt_port}"'
+        lines.append(f'mqtt {{ {listen}, max_ack_pending: 1000, ack_wait: "10s"{secure} }}')
     lines.append(f"include {json.dumps(places.users_conf.name)}")
     return "\n".join(lines) + "\n"
+
+
+def _tls(places: TlsPlaces) -> str:
+    """Certificate and key in one file, read again on SIGHUP."""
+    file = json.dumps(str(places.broker))
+    return f"tls {{ cert_file: {file}, key_file: {file}, timeout: {TLS_S} }}"
 
 
 def write_confs(state: BrokerState, places: Places, users: Users, max_bytes: int) -> bool:
@@ -271,8 +290,8 @@ def write_confs(state: BrokerState, places: Places, users: Users, max_bytes: int
     places.folder.mkdir(parents=True, exist_ok=True)
     conf = render(state, places, max_bytes, mqtt=True)
     changed = not places.conf.exists() or places.conf.read_text() != conf
-    _write_private(places.conf, conf)
-    _write_private(places.setup_conf, render(state, places, max_bytes, mqtt=False))
+    write_private(places.conf, conf.encode())
+    write_private(places.setup_conf, render(state, places, max_bytes, mqtt=False).encode())
     write_users(places, users)
     return changed
 
@@ -280,7 +299,7 @@ def write_confs(state: BrokerState, places: Places, users: Users, max_bytes: int
 def write_users(places: Places, users: Users) -> None:
     """Passwords and the server's list of users."""
     users.save()
-    _write_private(places.users_conf, users.render())
+    write_private(places.users_conf, users.render().encode())
 
 
 def choose_port(host: str, taken: Sequence[int] = ()) -> int:
@@ -315,15 +334,3 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     if not isinstance(raw, dict):
         raise BadInput("an object is needed", file=str(path), hint="move the file away")
     return raw
-
-
-def _write_private(path: Path, content: str) -> None:
-    """In one step and durable, readable by nobody else from the first byte on."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(path.name + ".new")
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(fd, "w") as f:
-        f.write(content)
-        f.flush()
-        os.fsync(f.fileno())
-    draft.replace(path)

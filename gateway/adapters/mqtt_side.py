@@ -14,12 +14,13 @@ import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import aiomqtt
 
 from gateway.adapters.broker_lanes import matches
 from gateway.adapters.broker_tasks import end as end_task
+from gateway.adapters.tls import client_context
 from gateway.errors import BadInput, Retryable
 from gateway.ports import Clock, Delivery
 
@@ -32,17 +33,26 @@ KEEPALIVE_S = 15
 
 @dataclass(frozen=True)
 class MqttAddress:
-    """Where and as whom to connect; `tls` None: plain."""
+    """Where and as whom to connect; `tls` None: plain. ca: file with the certificates that `tls` trusts."""
 
     host: str
     port: int = 1883
     user: str = ""
     password: str = field(default="", repr=False)
-    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    tls: ssl.SSLContext | None = field(default=None, repr=False, compare=False)
+    ca: str = ""
+
+    @classmethod
+    def trusting(cls, ca: str, host: str, port: int, user: str, password: str) -> MqttAddress:
+        """With TLS and the certificates of that file; plain when there is none ("")."""
+        return cls(host, port, user, password, client_context(ca) if ca else None, ca)
 
     @classmethod
     def parse(cls, url: str) -> MqttAddress:
-        """`mqtt://user:password@host:1883` or `mqtts://…` (8883). Raises BadInput."""
+        """`mqtt://user:password@host:1883` or `mqtts://…` (8883).
+
+        mqtts trusts the certificates of the file that STEWARD_CA names, else the system's. Raises BadInput.
+        """
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -56,8 +66,14 @@ class MqttAddress:
             port or (8883 if secure else 1883),
             unquote(parts.username or ""),
             unquote(parts.password or ""),
-            ssl.create_default_context() if secure else None,
+            client_context() if secure else None,
         )
+
+    @property
+    def url(self) -> str:
+        """What `parse` reads, password included."""
+        login = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}@" if self.user else ""
+        return f"{'mqtts' if self.tls else 'mqtt'}://{login}{self.host}:{self.port}"
 
     def client(self, identifier: str) -> aiomqtt.Client:
         """A client for one connection."""

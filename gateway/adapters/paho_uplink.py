@@ -19,6 +19,8 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
+from gateway.adapters.tls import client_context
+
 log = logging.getLogger(__name__)
 
 BACK_OFF_S = (0.1, 5.0)
@@ -27,7 +29,10 @@ CONNECT_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """Files in PEM form; `ca` empty: the system's certificates."""
+    """Files in PEM form; `ca` empty: those that STEWARD_CA names, else the system's.
+
+    They are read for each connection, so that new ones count from the next one on.
+    """
 
     ca: str = ""
     cert: str = ""
@@ -35,7 +40,7 @@ class Tls:
 
     def context(self) -> ssl.SSLContext:
         """Server certificates are always checked."""
-        context = ssl.create_default_context(cafile=self.ca or None)
+        context = client_context(self.ca)
         if self.cert:
             context.load_cert_chain(self.cert, self.key or None)
         return context
