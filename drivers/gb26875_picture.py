@@ -1,10 +1,10 @@
 """What one fire transmission device has reported so far, as the fields of sentences. Pure; no clock.
 
 Sentences (`sentence:` of a profile) and their fields, all texts; "" is "never reported":
-- `panel` all systems and parts together: 1 address, 2 to 17 bits 0 to 15 of the merged state, 18 the state
-  word, 19 the newest fires and 20 the newest events as text, 21 to 23 parts in fire, in fault, disabled,
-  24 to 30 bits 0 to 6 of the device itself, 31 post check (0 none yet, 1 waiting, 2 answered, 3 not
-  answered), 32 its clock's offset in seconds, 33 messages that were refused;
+- `panel` all systems and parts together, and the device's own fire: 1 address, 2 to 17 bits 0 to 15 of the
+  merged state, 18 the state word, 19 the newest fires and 20 the newest events as text, 21 to 23 parts in
+  fire, in fault, disabled, 24 to 30 bits 0 to 6 of the device itself, 31 post check (0 none yet, 1 waiting,
+  2 answered, 3 not answered), 32 its clock's offset in seconds, 33 messages that were refused;
 - `s.SYSTEM.ADDRESS`, `p.SYSTEM.ADDRESS.TYPE.PART`, `u`: one system, one part, the device: 2 to 17 bits,
   18 word, 19 text, 20 the device's own time of it;
 - `a.SYSTEM.ADDRESS.TYPE.PART.KIND`: 2 value, 3 unit, 4 raw, 5 the device's own time.
@@ -40,7 +40,7 @@ FROM_SYSTEM, FROM_PART = 0x3FFF, 0x00FE
 """Bits of the merged state that a system's, or a part's, report can prove."""
 CLEARED_BY_RESET = 0x00F2
 """火警 监管 启动 反馈 延时. Faults and disabled points outlive a reset until they are reported as gone."""
-OPERATION_RESET, OPERATION_POST = 1, 1 << 5
+OPERATION_RESET, OPERATION_MANUAL_ALARM, OPERATION_POST = 1, 1 << 2, 1 << 5
 LATE = timedelta(minutes=10)
 """A report whose own time lies this little behind what is held is an old one that was sent again."""
 LENGTHS = {"panel": 0, "u": 0, "s": 2, "p": 4, "a": 5}
@@ -148,7 +148,7 @@ class Picture:
                 case Operation():
                     self._operation(o)
                 case UnitOperation():
-                    self._events.append((self._n, _operation_text("u", o.flags, o.at)))
+                    self._note("u", o.flags, o.at)
                     if o.flags & OPERATION_POST:
                         self.post.answer(now)
                 case _:
@@ -180,11 +180,17 @@ class Picture:
             (self._fires if o.status & FIRE else self._events).append((self._n, text))
 
     def _operation(self, o: Operation) -> None:
-        where = f"{o.system}-{o.address}"
-        self._events.append((self._n, _operation_text(where, o.flags, o.at)))
+        self._note(f"{o.system}-{o.address}", o.flags, o.at)
         if o.flags & OPERATION_RESET:
             self._reset(f"p.{o.system}.{o.address}.", o.at)
             self._clear(self._words.get(f"s.{o.system}.{o.address}"), o.at)
+
+    def _note(self, where: str, flags: int, at: datetime | None) -> None:
+        """What a person did; somebody who reports a fire by hand reports a fire."""
+        manual = flags & OPERATION_MANUAL_ALARM
+        if manual:
+            self._raise(FIRE)
+        (self._fires if manual else self._events).append((self._n, _operation_text(where, flags, at)))
 
     def _set(self, key: str, status: int, at: datetime | None, text: str = "") -> int:
         """Hold the new state; the word as it counts. A fire is held however old its report is."""
@@ -276,6 +282,8 @@ class Picture:
             word |= w.word
         for part in alive:
             word |= _as_system(part)
+        unit = self._words.get("u")
+        word |= unit.shown(since) & FIRE if unit else 0
         fires = sum(bool(w & FIRE) for w in alive)
         counts = (
             max(fires, int(bool(word & FIRE))),
@@ -283,7 +291,6 @@ class Picture:
             sum(bool(w & SHIELD) for w in alive),
         )
         self._lively = {k: w for k, w in self._lively.items() if w.word & SHOWN}
-        unit = self._words.get("u")
         return [
             *_bits(word, self._known, BITS),
             str(word) if self._known & FROM_SYSTEM == FROM_SYSTEM else "",

@@ -13,8 +13,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from drivers.gb26875 import HALF_FRAME_S, Gb26875Driver, Gb26875Options
+from drivers.gb26875 import HALF_FRAME_S, Gb26875Driver, Gb26875Options, _Link
+from drivers.gb26875_frame import Frame, decode
+from drivers.gb26875_objects import TYPES
 from drivers.profiles.bind import bind
 from drivers.profiles.loader import load_profile
 from gateway.adapters.clock import ManualClock, SystemClock
@@ -291,6 +295,47 @@ async def test_a_lost_connection_loses_nothing() -> None:
             serial = device.part(n, 3, f"探测器{n}")
             await device.confirmed(serial)
         assert (await fields(driver))[COUNT] == "5"
+
+
+async def test_five_hundred_detectors_at_once_are_five_hundred() -> None:
+    async with heard() as (driver, device):
+        serials = [device.part(n, 3, f"探测器{n}") for n in range(500)]
+        for serial in serials:
+            await device.confirmed(serial)
+        assert (await fields(driver))[COUNT] == "500"
+        await device.confirmed(device.reset())
+        await fields(driver)
+        assert (await fields(driver))[COUNT] == "0"
+
+
+class Wire(_Link):
+    """A connection that keeps what is sent."""
+
+    def __init__(self, driver: Gb26875Driver) -> None:
+        super().__init__(driver)
+        self.out: list[Frame] = []
+
+    def send(self, frame: Frame) -> None:
+        self.out.append(decode(frame.encode()))
+
+
+@settings(max_examples=300)
+@given(
+    st.integers(0, 255) | st.sampled_from([SEND, CONTROL, REQUEST, RESPONSE]),
+    st.binary(max_size=80)
+    | st.builds(lambda t, n, rest: bytes((t, n)) + rest, st.sampled_from(list(TYPES)), st.integers(0, 3),
+                st.binary(max_size=120)),
+    st.sampled_from([int(ONE, 16), int(TWO, 16), int(STRANGER, 16)]),
+)  # fmt: skip
+def test_whatever_a_valid_frame_carries_is_answered(command: int, data: bytes, source: int) -> None:
+    driver = Gb26875Driver(options(sync_s=30), ManualClock())
+    wire = Wire(driver)
+    driver.take(wire, Frame(321, command, source, 7, data, datetime(2026, 11, 22)))  # noqa: DTZ001 - the wire has no zone
+    answers = [f for f in wire.out if f.serial == 321 and f.command in (CONFIRM, DENY, RESPONSE)]
+    assert len(answers) == int(command not in (CONFIRM, DENY))
+    for answer in answers:
+        assert (answer.source, answer.destination) == (7, source)
+        assert source != int(STRANGER, 16) or answer.command == DENY
 
 
 async def test_open_and_close_may_be_called_again_and_what_was_reported_stays() -> None:

@@ -215,6 +215,20 @@ def test_the_device_itself() -> None:
     assert fields[24:31] == ("0", "0", "0", "0", "0", "1", "1")
 
 
+def test_a_fire_that_is_reported_by_hand_is_a_fire() -> None:
+    p = picture(system(0x0001), UnitState(0x03))
+    assert [panel(p)[ALARM] for _ in range(2)] == ["1", "1"]
+    p.apply([UnitState(0x01)], 0.0)
+    panel(p)
+    assert panel(p)[ALARM] == "0"
+    for done in (Operation(1, 1, 1 << 2, 7, at(9)), UnitOperation(1 << 2, 7, at(9))):
+        p.apply([done], 0.0)
+        fields = panel(p)
+        assert (fields[ALARM], fields[COUNT]) == ("1", "1")
+        assert "手动报警" in fields[TEXT]
+        assert panel(p)[ALARM] == "0"
+
+
 def test_a_post_check_is_waiting_answered_or_missed() -> None:
     p = Picture("010203040506")
     assert panel(p)[31] == "0"
