@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from gateway.app.runner import duration, guarded, run_until_signalled
+from gateway.cli_edges import add_commands
 
 app = typer.Typer(
     name="steward", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -153,24 +154,6 @@ def edge(
     mine = choose(setup, gateway).id
     setup_logging(data / "logs", f"edge-{mine}")
     sys.exit(run_until_signalled(run_edge(setup, data.absolute(), mine)))
-
-
-@app.command(epilog="Examples: steward reload --data /var/lib/steward · steward reload site.yaml --json")
-def reload(
-    site: Annotated[
-        Path | None, typer.Argument(metavar="[SITE.yaml]", help="must be the file that it runs with")
-    ] = None,
-    data: DataOpt = DATA,
-    as_json: JsonOpt = False,
-) -> None:
-    """Let a running Steward, or a running edge, take up its changed site file.
-
-    The file is checked first: one that is wrong changes nothing, exit code 2. Lines and devices that are the
-    same go on without missing a poll; the core starts anew, and edges keep what they read meanwhile.
-    """
-    from gateway.app.reloading import reload_command
-
-    sys.exit(run_until_signalled(reload_command(site, data, as_json=as_json)))
 
 
 # ── bringing devices on site ──────────────────────────────────────────────────────────────────────────
@@ -388,3 +371,6 @@ def bench(
         "write": write,
     }  # fmt: skip
     sys.exit(run_bench(which, as_json=as_json, options=options))
+
+
+add_commands(app)

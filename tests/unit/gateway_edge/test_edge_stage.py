@@ -401,7 +401,8 @@ async def test_frames_of_a_line_come_over_the_bus(rig: Rig) -> None:
     driver = Recorded(rig.clock, line.driver.units)  # type: ignore[attr-defined]  # a FakeDriver
     plain = rig.line(rig.device("b"))
     async with rig.running(rig.config([replace(line, driver=driver), plain])):
-        for n, body in enumerate(({"line": "to-a", "on": True}, {"line": "to-b"}, {"line": "to-z"})):
+        bodies: list[dict[str, Any]] = [{"line": "to-a", "on": True}, {"line": "to-b"}, {"line": "to-z"}]
+        for n, body in enumerate(bodies):
             rig.uplinks[-1].command(cmd="trace", id=f"t{n}", **body)
         await rig.until(lambda: len([1 for leaf, _ in rig.core.other if leaf == "reply"]) == 3)
     assert driver.on
