@@ -10,6 +10,7 @@ from gateway.adapters.mqtt_side import MqttAddress
 from gateway.adapters.paho_uplink import PahoUplink, Tls
 from gateway.app.context import ClockOrigin, broker_url
 from gateway.app.edge_keys import own_key
+from gateway.app.edge_outputs import outputs_of, watched
 from gateway.app.edge_part import edge_part
 from gateway.app.edge_role import choose, edge_config, edge_folder
 from gateway.app.reloading import serve_reloads
@@ -19,6 +20,7 @@ from gateway.edge.agent import Edge
 from gateway.edge.config import EdgeConfig, Hello
 from gateway.edge.control import Control
 from gateway.edge.health import Vitals
+from gateway.edge.outputs import Outputs
 from gateway.edge.reload import Change
 from gateway.edge.stage import Stage
 from gateway.errors import BadInput, Conflict, Problems
@@ -40,15 +42,21 @@ class EdgeHost:
         folder = edge_folder(data, choose(setup, gateway))
         self._vitals = Vitals(folder, self._clock)
         self._stage = Stage(folder / "config")
+        self._link: PahoUplink | None = None
+        self._outputs: Outputs | None = None
         self._address = MqttAddress.parse(broker_url(setup.site.file.broker.url))
 
     async def run(self) -> None:
         """Until cancelled."""
         control = Control(own_key(), self._stage, self._load)
-        edge = Edge(await asyncio.to_thread(self._first), self._clock, self._uplink, control=control)
-        self._vitals.source = edge.facts
+        config = await asyncio.to_thread(self._first)
+        gateway = choose(self._own, self._gateway)
+        self._outputs = outputs = outputs_of(self._own, gateway, config, self._clock, self._online)
+        edge = Edge(watched(config, outputs), self._clock, self._uplink, outputs.core_silent, control)
+        self._vitals.source = lambda: {**edge.facts(), **outputs.facts()}
         async with asyncio.TaskGroup() as group:
             group.create_task(edge.run(), name="edge")
+            group.create_task(outputs.run(), name="edge outputs")
             await edge.started.wait()
             name, site = f"edge-{self._gateway}", self._own.site.path
             group.create_task(
@@ -73,17 +81,22 @@ class EdgeHost:
         return self._config(load_setup(site))
 
     def _config(self, setup: Setup) -> EdgeConfig:
-        return edge_config(setup, self._data, choose(setup, self._gateway), self._clock, self._vitals)
+        config = edge_config(setup, self._data, choose(setup, self._gateway), self._clock, self._vitals)
+        return watched(config, self._outputs) if self._outputs is not None else config
+
+    def _online(self) -> bool:
+        return self._link is not None and self._link.connected
 
     def _base(self, setup: Setup) -> str:
         return digest(edge_part(setup, choose(setup, self._gateway)))
 
     def _uplink(self, hello: Hello) -> PahoUplink:
         a = self._address
-        return PahoUplink(
+        self._link = PahoUplink(
             a.host, a.port, client_id=hello.client_id, subscribe=hello.subscribe, will=hello.will,
             username=a.user, password=a.password, tls=Tls() if a.tls else None,
         )  # fmt: skip
+        return self._link
 
     async def _reload(self, edge: Edge) -> list[str]:
         """Read the own site file again. Raises StewardError or ValueError; then nothing has changed."""

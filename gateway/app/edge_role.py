@@ -47,6 +47,7 @@ def edge_config(
     return EdgeConfig(
         gateway.estate, gateway.id, [*(_line(setup, gateway, line, clock) for line in gateway.lines), own],
         folder, part_hash(edge_part(setup, gateway)), VERSION, gateway.outbox_mb * 1_000_000,
+        outbox_days=gateway.outbox_days,
     )  # fmt: skip
 
 

@@ -104,6 +104,31 @@ def _gateways(file: SiteFile, marks: Marks) -> Iterator[BadInput]:
         lines = [(("gateways", g, "lines", n, "id"), line.id) for n, line in enumerate(gateway.lines)]
         yield from unique(marks, lines)
         yield from _ports(g, gateway, marks)
+        yield from _outputs(g, gateway, file, marks)
+
+
+def _outputs(g: int, gateway: Gateway, file: SiteFile, marks: Marks) -> Iterator[BadInput]:
+    """A relay is a module of its own: nothing is ever written to what reads a lift or a fire panel."""
+    kinds = {a.id: a.kind for a in file.assets}
+    lines = {line.id: line for line in gateway.lines}
+    yield from unique(
+        marks, [(("gateways", g, "outputs", n, "id"), o.id) for n, o in enumerate(gateway.outputs)]
+    )
+    for n, output in enumerate(gateway.outputs):
+        if output.kind != "modbus_coil":
+            continue
+        at = ("gateways", g, "outputs", n)
+        yield from known(marks, (*at, "line"), "line", output.line, list(lines))
+        line = lines.get(output.line)
+        if line is not None and not line.kind.startswith("modbus_"):
+            yield marks.error((*at, "line"), f"line {line.id} is {line.kind}", "a coil needs a Modbus line")
+        for d in line.devices if line is not None else ():
+            read = {str(kinds.get(a)) for a in (d.asset, *d.assets.values())} & {"elevator", "fire"}
+            if d.unit == output.unit and read:
+                yield marks.error(
+                    (*at, "unit"), f"unit {d.unit} is {d.id}, which reads {'/'.join(sorted(read))}",
+                    "lifts and fire panels are never written to: give the relay a module of its own",
+                )  # fmt: skip
 
 
 def _ports(g: int, gateway: Gateway, marks: Marks) -> Iterator[BadInput]:

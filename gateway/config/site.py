@@ -140,13 +140,49 @@ class Line(Strict):
     options: dict[str, Any] = {}
 
 
+class OutputConfig(Strict):
+    """A relay or a siren of an edge.
+
+    modbus_coil: one coil of a relay module of its own on a Modbus line (`line`, `unit`, `coil`) · command: a
+    program for each state, without a shell (`on`, `off`: program and arguments) · file: gets 1 or 0, such as
+    the value of a GPIO line (`path`).
+    """
+
+    id: Id
+    kind: Literal["modbus_coil", "command", "file"]
+    line: str = ""
+    unit: int = Field(1, ge=1, le=247)
+    coil: int = Field(0, ge=0, le=65535)
+    on: tuple[str, ...] = ()
+    off: tuple[str, ...] = ()
+    path: str = ""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        needed = {"modbus_coil": ("line", "unit", "coil"), "command": ("on", "off"), "file": ("path",)}[
+            self.kind
+        ]
+        missing = [
+            name for name in needed if name not in self.model_fields_set or getattr(self, name) in ("", ())
+        ]
+        if missing:
+            raise ValueError(f"kind {self.kind} needs {', '.join(missing)}")
+        return self
+
+
 class Gateway(Strict):
-    """One edge and its lines. `remote`: on another machine, so that `steward run` does not start it."""
+    """One edge and its lines. `remote`: on another machine, so that `steward run` does not start it.
+
+    outbox_mb, outbox_days: how much and how long it keeps for a core that is away (0: no bound in time;
+    alarms have none) · outputs: what is switched on while nobody else hears of an alarm.
+    """
 
     id: Id
     estate: Id
     lines: tuple[Line, ...] = Field(min_length=1)
     outbox_mb: int = Field(512, ge=8)
+    outbox_days: float = Field(30, ge=0, le=3650)
+    outputs: tuple[OutputConfig, ...] = ()
     remote: bool = False
 
 
@@ -179,10 +215,14 @@ class Channel(Strict):
 
 
 class Broker(Strict):
-    """`url` empty: the embedded broker, on `mqtt_port` (0: a free one, chosen once)."""
+    """`url` empty: the embedded broker, on `mqtt_port` (0: a free one, chosen once).
+
+    plain: true where plain text between machines is wanted; otherwise it is refused.
+    """
 
     url: str = ""
     mqtt_port: int = Field(0, ge=0, le=65535)
+    plain: bool = False
 
     @field_validator("url")
     @classmethod
@@ -191,10 +231,14 @@ class Broker(Strict):
 
 
 class Web(Strict):
-    """Where the pages listen; port 0: a free one."""
+    """Where the pages listen; port 0: a free one.
+
+    plain: true where plain text between machines is wanted, e.g. with a TLS proxy in front.
+    """
 
     host: str = Field("127.0.0.1", min_length=1)
     port: int = Field(8080, ge=0, le=65535)
+    plain: bool = False
 
 
 class Store(Strict):

@@ -14,6 +14,8 @@ STEP_MS = 250.0
 SLEW = 0.05
 """After a backward step stamps run this much slower until they agree with the clock again."""
 DOUBTFUL_MS = 1000.0
+BRIDGE_MS = 86_400_000
+"""Longest step over a restart that is bridged: with more the earlier clock was plainly wrong."""
 
 
 class ClockGuard:
@@ -35,6 +37,18 @@ class ClockGuard:
     def doubtful(self) -> bool:
         """True while stamps differ from the clock by more than a second."""
         return self.offset > DOUBTFUL_MS
+
+    def resume(self, last: Ms) -> None:
+        """Go on from the last stamp of an earlier run (0: none), when the clock was set back meanwhile."""
+        behind = last - self._clock.now()
+        if behind > BRIDGE_MS:
+            log.error(
+                "clock is %d h behind the last stamps, one of them is wrong; check the time source (NTP)",
+                behind // 3_600_000,
+            )  # fmt: skip
+        elif behind > 0:
+            self.offset = max(self.offset, float(behind))
+            log.warning("clock is %d ms behind the last stamps; they go on from there", behind)
 
     def check(self) -> None:
         """Compare the two clocks; call it before stamps are used."""

@@ -65,7 +65,10 @@ class LineConfig:
 
 @dataclass(frozen=True, slots=True)
 class EdgeConfig:
-    """One edge of one estate. `outbox_bytes` bounds the payload that waits for the core."""
+    """One edge of one estate. What waits for the core is bounded by `outbox_bytes` and `outbox_days`.
+
+    drain_per_s: most messages of backlog in a second; the core's receipts set the pace below it.
+    """
 
     estate: str
     gateway: str
@@ -76,7 +79,8 @@ class EdgeConfig:
     outbox_bytes: int = 512_000_000
     tick_s: float = 0.05
     account_s: float = 10.0
-    drain_per_s: float = 500.0
+    drain_per_s: float = 10_000.0
+    outbox_days: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,10 +62,16 @@ class Filter:
         """Send every point again at its next reading."""
         self._seen[:] = False
 
-    def process(self, batch: Batch, force: Mask | None = None) -> Mask:
-        """Which rows pass; corrects stamps and qualities of `batch` in place. `force`: rows that must."""
+    def process(self, batch: Batch, force: Mask | None = None, *, doubtful: bool = False) -> Mask:
+        """Which rows pass; corrects stamps and qualities of `batch` in place.
+
+        force: rows that must · doubtful: all stamps are far from the clock (ClockGuard.doubtful), so what is
+        GOOD is marked CLOCK_STEP.
+        """
         bad = ~np.isfinite(batch.v) & (batch.q >> 5 == Level.GOOD) & ~self._text[batch.gid]
         batch.q[bad] = NOT_A_NUMBER
+        if doubtful:
+            batch.q[batch.q == GOOD] = DOUBTFUL
         passed = np.zeros(len(batch), np.bool_)
         for rows in _waves(batch.gid):
             self._wave(batch, rows, passed, force)

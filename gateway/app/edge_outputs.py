@@ -1,0 +1,66 @@
+"""An edge's relays and sirens from the site file, and what it has to watch by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from alerts.rules import Digital, Limit, Rule
+from gateway.app.setup import Setup
+from gateway.config.site import Gateway, OutputConfig
+from gateway.edge.config import EdgeConfig
+from gateway.edge.outputs import CoilOutput, CommandOutput, Danger, FileOutput, Output, Outputs
+from gateway.ports import Clock
+
+
+def outputs_of(
+    setup: Setup, gateway: Gateway, config: EdgeConfig, clock: Clock, online: Callable[[], bool]
+) -> Outputs:
+    """With the drivers of `config`. A relay whose line is changed while the edge runs needs its restart."""
+    made = {o.id: _output(setup, config, o) for o in gateway.outputs}
+    return Outputs(made, dangers(setup, gateway.id), clock, online)
+
+
+def watched(config: EdgeConfig, outputs: Outputs) -> EdgeConfig:
+    """The same configuration; what life-safety inputs say is heard by the outputs, too."""
+    lines = [
+        replace(line, devices=[replace(d, model=outputs.watch(d.model)) for d in line.devices])
+        for line in config.lines
+    ]
+    return replace(config, lines=lines)
+
+
+def dangers(setup: Setup, gateway: str) -> dict[str, list[Danger]]:
+    """What the life-safety rules look at in single points of this edge, by point id."""
+    out: dict[str, list[Danger]] = {}
+    for (owner, _), model in setup.models.items():
+        for p in model.points if owner == gateway else ():
+            kind = setup.assets[p.asset].kind
+            found = [d for r in setup.rules.for_point(kind, p.tag) if r.life for d in _danger(r)]
+            if found:
+                out[p.id] = found
+    return out
+
+
+def _danger(rule: Rule) -> Iterator[Danger]:
+    """A digital input, or the first limit on either side; rules of several points are the core's."""
+    if isinstance(rule, Digital):
+        yield Danger(">" if rule.active else "==", 0, rule.on_delay_s)
+    elif isinstance(rule, Limit):
+        high = rule.h if rule.h is not None else rule.hh
+        low = rule.l if rule.l is not None else rule.ll
+        # A limit is the last good value unless it is inclusive.
+        or_equal = "=" if rule.inclusive else ""
+        if high is not None:
+            yield Danger(f">{or_equal}", high, rule.on_delay_s)
+        if low is not None:
+            yield Danger(f"<{or_equal}", low, rule.on_delay_s)
+
+
+def _output(setup: Setup, config: EdgeConfig, o: OutputConfig) -> Output:
+    if o.kind == "file":
+        return FileOutput(setup.site.path.parent / o.path)
+    if o.kind == "command":
+        return CommandOutput(o.on, o.off)
+    driver = next(line.driver for line in config.lines if line.id == o.line)
+    return CoilOutput(driver, o.unit, o.coil)

@@ -1,0 +1,74 @@
+"""Relays and sirens in the site file: what is refused, and what an edge watches by itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gateway.adapters.clock import ManualClock
+from gateway.app.edge_outputs import dangers, outputs_of, watched
+from gateway.app.edge_role import choose, edge_config
+from gateway.app.setup import Setup, load_setup
+from gateway.edge.outputs import Danger
+from gateway.errors import Problems
+from tests.e2e.chain_support import DEVICES, GATEWAY, site_file
+
+RELAY = {"id": "siren", "kind": "modbus_coil", "line": "tcp", "unit": 9, "coil": 0}
+
+
+def setup_with(folder: Path, *outputs: dict[str, Any]) -> Setup:
+    path = site_file(folder, DEVICES)
+    site = yaml.safe_load(path.read_text(encoding="utf-8"))
+    site["gateways"][0]["outputs"] = list(outputs)
+    path.write_text(yaml.safe_dump(site, allow_unicode=True), encoding="utf-8")
+    return load_setup(path)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "said"),
+    [
+        ([{**RELAY, "unit": 2}], "unit 2 is lift-box, which reads elevator"),
+        ([{**RELAY, "line": "bus"}], "there is no line 'bus'"),
+        ([RELAY, {**RELAY, "coil": 1}], "siren exists twice"),
+        ([{**RELAY, "unit": 0}], "outputs.0.unit: must be at least 1"),
+        ([{"id": "siren", "kind": "horn"}], "outputs.0.kind"),
+        ([{"id": "siren", "kind": "command", "on": []}], "kind command needs on, off"),
+        ([{"id": "siren", "kind": "modbus_coil", "line": "tcp"}], "kind modbus_coil needs unit, coil"),
+    ],
+)
+def test_a_wrong_output_is_told_with_its_place(
+    tmp_path: Path, outputs: list[dict[str, Any]], said: str
+) -> None:
+    with pytest.raises(Problems) as e:
+        setup_with(tmp_path, *outputs)
+    texts = [str(p) for p in e.value.problems]
+    assert any(said in text and "site.yaml:" in text for text in texts), texts
+
+
+def test_the_edge_watches_what_the_life_safety_rules_watch(tmp_path: Path) -> None:
+    setup = setup_with(tmp_path)
+    found = dangers(setup, GATEWAY)
+    rule = setup.rules.by_id["lift.alarm_button"]
+    assert found["lift-1/lift.alarm_button"] == [Danger(">", 0, rule.on_delay_s)]  # type: ignore[attr-defined]  # a digital rule
+    assert not any(point.startswith(("ws-1", "sump-1", GATEWAY)) for point in found)
+    assert dangers(setup, "another") == {}
+
+
+def test_only_devices_with_danger_are_listened_to(tmp_path: Path) -> None:
+    setup = setup_with(tmp_path, RELAY, {"id": "lamp", "kind": "file", "path": "lamp"})
+    gateway, clock = choose(setup, GATEWAY), ManualClock()
+    config = edge_config(setup, tmp_path, gateway, clock)
+    after = watched(config, outputs_of(setup, gateway, config, clock, lambda: True))
+    changed = [
+        d.id
+        for line, other in zip(config.lines, after.lines, strict=True)
+        for d, e in zip(line.devices, other.devices, strict=True)
+        if d.model is not e.model
+    ]
+    assert changed == ["lift-box"]
+    assert [d.content for line in after.lines for d in line.devices] == [
+        d.content for line in config.lines for d in line.devices
+    ]

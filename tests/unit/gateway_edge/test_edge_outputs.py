@@ -1,0 +1,192 @@
+"""Relays and sirens of an edge; the relay module is a Modbus server on a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pymodbus.client import AsyncModbusTcpClient
+from pymodbus.server import ModbusTcpServer
+from pymodbus.simulator import DataType, SimData, SimDevice
+
+from gateway.adapters.clock import ManualClock, SystemClock
+from gateway.edge.outputs import CoilOutput, CommandOutput, Danger, FileOutput, OutputFailed, Outputs
+from gateway.model import Point
+from gateway.ports import Answer, Block, LineDown, Writer
+from tests.unit.gateway_edge.edge_fakes import FakeDriver, FakeModel
+
+CALL = Point("lift-1", "lift.alarm_button", kind="digital", life=True)
+PRESSED = {CALL.id: [Danger(">", 0, 3)]}
+
+
+class Rig:
+    """Outputs on a clock that moves when told; `file` is the siren."""
+
+    def __init__(self, folder: Path, outputs: object = None) -> None:
+        self.clock, self.up = ManualClock(), True
+        self.file = folder / "siren"
+        self.outputs = Outputs({"siren": FileOutput(self.file)}, PRESSED, self.clock, lambda: self.up)
+        self.model = self.outputs.watch(FakeModel.dense([CALL]))
+
+    def say(self, value: int) -> None:
+        words = np.array([value], np.uint16)
+        self.model.decode(Answer(Block(1, "holding", 0, 1), self.clock.now(), words))
+
+    async def after(self, seconds: float) -> str:
+        for _ in range(round(seconds * 2)):
+            await self.clock.advance(0.5)
+            await asyncio.sleep(0.01)  # the file is written in a thread
+        return self.file.read_text().strip()
+
+
+@contextlib.asynccontextmanager
+async def running(rig: Rig) -> AsyncIterator[Rig]:
+    task = asyncio.create_task(rig.outputs.run())
+    try:
+        yield rig
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_on_while_the_core_is_silent_and_off_at_the_end(tmp_path: Path) -> None:
+    async with running(Rig(tmp_path)) as rig:
+        assert await rig.after(1) == "0"
+        rig.outputs.core_silent(True)
+        assert await rig.after(1) == "1"
+        assert rig.outputs.facts() == {"outputs_on": 1, "outputs_failed": 0}
+        rig.outputs.core_silent(False)
+        assert await rig.after(1) == "0"
+        rig.outputs.core_silent(True)
+        assert await rig.after(1) == "1"
+    assert rig.file.read_text() == "0\n", "nobody would switch it off later"
+
+
+async def test_a_life_safety_input_counts_while_the_link_is_down_and_after_its_delay(tmp_path: Path) -> None:
+    async with running(Rig(tmp_path)) as rig:
+        rig.say(1)
+        assert await rig.after(10) == "0", "the link stands: the core does it"
+        rig.up = False
+        assert await rig.after(1) == "1"
+        rig.say(0)
+        assert await rig.after(1) == "0"
+        rig.say(1)
+        assert await rig.after(2) == "0"
+        assert await rig.after(2) == "1", "three seconds"
+        rig.up = True
+        assert await rig.after(1) == "0"
+
+
+async def test_a_module_that_forgot_is_told_again(tmp_path: Path) -> None:
+    async with running(Rig(tmp_path)) as rig:
+        rig.outputs.core_silent(True)
+        assert await rig.after(1) == "1"
+        rig.file.write_text("0\n")
+        assert await rig.after(31) == "1"
+
+
+async def test_a_failed_output_is_said_once_and_tried_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig = Rig(tmp_path)
+    rig.file.mkdir()
+    caplog.set_level("INFO")
+    async with running(rig):
+        rig.outputs.core_silent(True)
+        for _ in range(10):
+            await rig.clock.advance(0.5)
+            await asyncio.sleep(0.01)
+        assert rig.outputs.facts()["outputs_failed"] == 1
+        assert caplog.text.count("output failed output=siren") == 1
+        rig.file.rmdir()
+        assert await rig.after(2) == "1"
+        assert rig.outputs.facts() == {"outputs_on": 1, "outputs_failed": 0}
+        assert "works again" in caplog.text
+
+
+def test_a_model_without_danger_is_left_alone(tmp_path: Path) -> None:
+    rig = Rig(tmp_path)
+    plain = FakeModel.dense([Point("pump-1", "run", kind="digital")])
+    assert rig.outputs.watch(plain) is plain
+    assert rig.model.points == [CALL]
+    nothing = Outputs({}, PRESSED, rig.clock, lambda: True)
+    model = FakeModel.dense([CALL])
+    assert nothing.watch(model) is model
+
+
+async def test_a_program_is_run_and_its_failure_is_one(tmp_path: Path) -> None:
+    file = tmp_path / "out"
+    write = "import sys; open(sys.argv[1], 'w').write(sys.argv[2])"
+    good = CommandOutput(
+        [sys.executable, "-c", write, str(file), "on"], [sys.executable, "-c", write, str(file), "off"]
+    )
+    await good.put(on=True)
+    assert file.read_text() == "on"
+    await good.put(on=False)
+    assert file.read_text() == "off"
+    with pytest.raises(OutputFailed, match="code 3"):
+        await CommandOutput([sys.executable, "-c", "raise SystemExit(3)"], ["true"]).put(on=True)
+    with pytest.raises(OutputFailed, match="no-such-program"):
+        await CommandOutput(["no-such-program"], ["true"]).put(on=True)
+
+
+# ── a relay module ────────────────────────────────────────────────────────────────────────────────────
+
+
+class TcpRelay:
+    """A driver that can write, on Modbus TCP."""
+
+    def __init__(self, port: int) -> None:
+        self.client = AsyncModbusTcpClient("127.0.0.1", port=port, timeout=2, retries=0)
+
+    async def open(self) -> None:
+        if not self.client.connected and not await self.client.connect():
+            raise LineDown("no relay")
+
+    async def close(self) -> None:
+        self.client.close()
+
+    async def read(self, block: Block, timeout_s: float) -> Answer:
+        if not self.client.connected:
+            raise LineDown("not connected")
+        answer = await self.client.read_coils(block.address, count=1, device_id=block.unit)
+        return Answer(block, 0, np.array(answer.bits[:1], np.uint16))
+
+    async def write(self, block: Block, words: Sequence[int], timeout_s: float) -> None:
+        if not self.client.connected:
+            raise LineDown("not connected")
+        await self.client.write_coil(block.address, bool(words[0]), device_id=block.unit)
+
+
+async def test_a_coil_is_written_and_read_back() -> None:
+    bits = [SimData(0, values=[False] * 16, datatype=DataType.BITS)]
+    words = [SimData(0, values=[0], datatype=DataType.REGISTERS)]
+    coils = SimDevice(7, (bits, bits, words, words))
+    server = ModbusTcpServer(coils, address=("127.0.0.1", 0))
+    await server.listen()
+    port = server.transport.sockets[0].getsockname()[1]  # type: ignore[attr-defined]  # a Server
+    relay = TcpRelay(port)
+    assert isinstance(relay, Writer)
+    try:
+        with pytest.raises(OutputFailed, match="not connected"):
+            await CoilOutput(relay, 7, 3).put(on=True)
+        await relay.open()
+        for on in (True, False, True):
+            await CoilOutput(relay, 7, 3).put(on=on)
+            answer = await relay.read(Block(7, "coil", 3, 1), 1)
+            assert answer.words.tolist() == [int(on)]
+        assert (await relay.read(Block(7, "coil", 2, 1), 1)).words.tolist() == [0]
+    finally:
+        await relay.close()
+        await server.shutdown()  # type: ignore[no-untyped-call]
+
+
+async def test_a_line_that_cannot_write_says_so() -> None:
+    with pytest.raises(OutputFailed, match="cannot write"):
+        await CoilOutput(FakeDriver(SystemClock(), {}), 7, 3).put(on=True)
