@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -9,14 +10,17 @@ import numpy as np
 from drivers.profiles.decode import Decoder
 from drivers.profiles.model import PointSpec, Profile, codes_of
 from gateway.errors import BadInput
-from gateway.model import GOOD, Level, Point, Reason, quality
+from gateway.model import GOOD, Level, Point, Reason, quality, reason_of
 from gateway.ports import Answer, Decoded, Span
 
 UNPROVEN = quality(Level.UNCERTAIN, Reason.DEVICE_STALE)
 
 
 class BoundModel:
-    """`DeviceModel` of one device. Keeps the last quality that guard points gave (see `guards`)."""
+    """`DeviceModel` of one device. Keeps the last quality that guard points gave (see `guards`).
+
+    `doubted` counts the values that were not GOOD, by reason, since the model was made.
+    """
 
     def __init__(self, profile: Profile, points: Sequence[Point]) -> None:
         self.profile = profile
@@ -33,12 +37,15 @@ class BoundModel:
         }
         self._watched = {n for guards in self._guards.values() for n, _ in guards}
         self._seen: dict[int, tuple[float, int]] = {}
+        self.doubted: Counter[Reason] = Counter()
 
     def decode(self, answer: Answer) -> Decoded:
         """The points that lie wholly inside the answer, keyed by the address that was asked for."""
         decoded = self._decoder.decode(answer)
         if self._guards:
             self._apply_guards(decoded)
+        if decoded.q.any():
+            self.doubted.update(reason_of(q) for q in decoded.q[decoded.q != GOOD].tolist())
         return decoded
 
     def _apply_guards(self, decoded: Decoded) -> None:
