@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from drivers.profiles.model_write import write_problems
 from drivers.profiles.raw import BYTES, FLAGS, TYPES, RawType, parse_order
 from gateway.model import AssetClass, Kind, Reason, Text
 from gateway.ports import Area, Span
@@ -82,7 +83,7 @@ class PointSpec(Strict):
     sentinels: {raw: reason}, codes instead of values · low, high: physical range, outside is BAD for the
     reason `out_of_range` · guards: {tag: {value: reason}}, points of the same device that vouch for this one:
     it is BAD for that reason while the guard has that value, and never better than the guard's own quality ·
-    alone: never read together with other registers · life: travels on the event lane.
+    alone: never read together with others · writable: see `model_write` · life: travels on the event lane.
     """
 
     tag: str = Field(pattern=TAG, max_length=120)
@@ -116,6 +117,9 @@ class PointSpec(Strict):
     codes: dict[int, Name] = {}
     guards: dict[str, dict[int, ReasonName]] = {}
     alone: bool = False
+    writable: bool = Field(
+        False, description="the maker's document allows to write it; see `writes` of a device"
+    )
     sentence: str = Field("", description="text line: name of the sentence")
     repeat: Repeat | None = None
 
@@ -178,7 +182,7 @@ def _point_problems(p: PointSpec) -> list[str]:
         found.append("`{n}` in the tag and `repeat` belong together")
     if p.scale_by and p.repeat:
         found.append("`scale_by` and `repeat` do not go together")
-    return [*found, *_part_problems(p)]
+    return [*found, *_part_problems(p), *write_problems(p)]
 
 
 def _part_problems(p: PointSpec) -> list[str]:
