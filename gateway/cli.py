@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from gateway.app.runner import duration, guarded, run_until_signalled
+from gateway.cli_cert import add_commands as add_cert
 from gateway.cli_edges import add_commands
 
 app = typer.Typer(
@@ -374,3 +375,4 @@ def bench(
 
 
 add_commands(app)
+add_cert(app)

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from gateway.adapters.tls import client_context
 from gateway.errors import Forbidden, Retryable
 
 TIMEOUT_S = 10.0
@@ -19,11 +20,13 @@ TIMEOUT_S = 10.0
 class Client:
     """One log-in at one address. Blocking; call it in a thread."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, ca: str = "") -> None:
+        """ca: file with the certificates to trust for https; "": those of the system."""
         self._url = url.rstrip("/")
         cookies = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
         # A proxy of the environment has no business between two programs of one machine.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), cookies)
+        secure = urllib.request.HTTPSHandler(context=client_context(ca))
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), secure, cookies)
         self._csrf = ""
 
     def login(self, user: str, password: str) -> dict[str, Any]:

@@ -22,6 +22,8 @@ from dashboards.access.permissions import allows
 from dashboards.app import create_app
 from dashboards.server import serve
 from dashboards.web import WebOptions
+from gateway.adapters.broker_files import BrokerState
+from gateway.adapters.broker_files import Places as BrokerPlaces
 from gateway.adapters.duckdb_store import DuckStore
 from gateway.adapters.jetstream_bus import JetStreamBus
 from gateway.adapters.lockfile import DataLock
@@ -29,10 +31,12 @@ from gateway.adapters.mqtt_bus import MqttBus
 from gateway.adapters.mqtt_side import MqttAddress
 from gateway.adapters.notify import notifier
 from gateway.adapters.state import SqlState, open_state
+from gateway.adapters.tls import LOCAL, TlsPlaces, is_local
 from gateway.app.backups import answer_backups
 from gateway.app.breakit import BreakIt
 from gateway.app.context import DEMO, NATS, ClockOrigin, Places, broker_url, supervised
 from gateway.app.dispatch import make_dispatch
+from gateway.app.exposure import plain, refuse_plain
 from gateway.app.heartbeat import heartbeat
 from gateway.app.housekeeping import keep_house
 from gateway.app.settings import Settings
@@ -46,7 +50,6 @@ from gateway.ports import Bus, Clock, SampleStore
 
 log = logging.getLogger(__name__)
 
-LOCAL = ("127.0.0.1", "::1", "localhost")
 QUICK = PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1)
 
 
@@ -123,10 +126,12 @@ async def _serve(
     channels = [
         Channel(c.id, notifier(c.url, options.data), frozenset(c.duties)) for c in setup.site.file.channels
     ]
+    host = options.host or setup.site.file.web.host
     core = Core(
         Parts(
             setup.site, clock, bus, state, samples, setup.rules, dispatch, Sender(state, channels, clock),
             options.data, settings.command, setup.device_of, setup.assets, setup.points,
+            _plain(setup, options, host),
         )
     )  # fmt: skip
     await asyncio.to_thread(_people, setup, places, state, demo)
@@ -134,11 +139,12 @@ async def _serve(
     gateways = {
         a: {g for p, (g, _) in setup.device_of.items() if p.startswith(f"{a}/")} for a in setup.assets
     }
-    host = options.host or setup.site.file.web.host
+    tls = TlsPlaces(options.data)
     web = WebOptions(
         figures=Regulator(setup.assets, lambda a: gateways[a], core.view.allows),
         breakit=BreakIt(demo["control"], options.data) if demo.get("control") else None,
-        hosts=WebOptions.hosts if host in LOCAL else ("*",),
+        hosts=WebOptions.hosts if is_local(host) else ("*",),
+        https=bool(tls.trusted()),
     )
     app = create_app(desk, state, clock, web)
     port = setup.site.file.web.port if options.port is None else options.port
@@ -146,15 +152,17 @@ async def _serve(
     def listening(host: str, port: int) -> None:
         shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - only shown
         places.run.mkdir(parents=True, exist_ok=True)
-        places.web.write_bytes(orjson.dumps({"url": f"http://{shown}:{port}"}))
+        url = f"{'https' if web.https else 'http'}://{shown}:{port}"
+        places.web.write_bytes(orjson.dumps({"url": url, "ca": tls.trusted()}))
         if not supervised():
-            tell(f"Steward {setup.site.file.site.id}: http://{shown}:{port}/")
+            tell(f"Steward {setup.site.file.site.id}: {url}/")
 
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(core.run(), name="core")
             await core.ready.wait()
-            group.create_task(serve(app, host, port, listening), name="web")
+            cert = tls.web if web.https else None
+            group.create_task(serve(app, host, port, listening, cert), name="web")
             group.create_task(keep_house(samples, state, clock), name="housekeeping")
             group.create_task(
                 answer_backups(options.data, state, samples, clock, setup.site.files), name="backups"
@@ -163,6 +171,14 @@ async def _serve(
     finally:
         await asyncio.to_thread(places.web.unlink, missing_ok=True)
         await bus.close()
+
+
+def _plain(setup: Setup, options: CoreOptions, host: str) -> dict[str, str]:
+    """What of this installation speaks plain text to other machines. Raises Problems where nobody said so."""
+    broker = BrokerState.load(BrokerPlaces(options.data).state)
+    hosts = {"web_host": host, "broker_host": broker.host if broker else LOCAL[0]}
+    refuse_plain(setup.site, options.data, **hosts)
+    return plain(setup.site, options.data, **hosts)
 
 
 def _people(setup: Setup, places: Places, state: SqlState, demo: dict[str, object]) -> None:

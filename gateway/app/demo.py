@@ -20,6 +20,7 @@ from rich.console import Console
 
 from gateway.adapters.children import Child, Supervisor
 from gateway.adapters.mqtt_side import MqttSide
+from gateway.adapters.tls import TlsPlaces
 from gateway.app.client import Client
 from gateway.app.context import DEMO, ClockOrigin, Places
 from gateway.app.guard import refuse_second
@@ -118,7 +119,7 @@ async def _demo(
         host = "0.0.0.0" if options.lan else ""  # noqa: S104 - only when asked for
         run = Options(folder, options.port, host, options.store, options.lan, extra)
         async with station(setup, run, origin) as here:
-            client = Client(here.url)
+            client = Client(here.url, TlsPlaces(folder).trusted())
             story = Story(setup, console)
             demo = Demo(here, options, client, passwords, truth, str(ready["control"]), story, began)
             admin = next(p.id for p in setup.site.file.people if p.role == "admin")
@@ -169,6 +170,8 @@ def _ready(log: Path) -> dict[str, Any]:
 def _site(options: DemoOptions, folder: Path, ready: dict[str, Any]) -> tuple[Setup, dict[str, str]]:
     """The demo's site file, written as an integrator would, then read like any other."""
     site = site_dict(demo_layout(options.estates), ready["lines"])
+    if options.lan:
+        site |= {"web": {"plain": True}, "broker": {"plain": True}}
     path = folder / "site.yaml"
     path.write_text(yaml.safe_dump(site, allow_unicode=True, sort_keys=False), encoding="utf-8")
     kept = folder / "demo-passwords.json"

@@ -21,6 +21,8 @@ from urllib.parse import urlsplit
 import orjson
 from rich.markup import escape
 
+from gateway.adapters.tls import TlsPlaces, client_context
+from gateway.app.cert import WARN_DAYS, days_left
 from gateway.app.context import MQTT, Places
 from gateway.app.edge_role import choose
 from gateway.app.guard import check_packages
@@ -86,13 +88,14 @@ def _signs(site: Path, data: Path, gateway: str) -> Iterator[Sign]:
     yield Sign("site", True, f"{len(setup.site.assets)} assets, {len(setup.models)} devices")
     mine = [choose(setup, gateway)] if gateway else [g for g in setup.site.file.gateways if not g.remote]
     yield from _broker(setup, data)
+    yield from _certificates(data)
     for line in (line for g in mine for line in g.lines):
         yield _line(line)
     if gateway:
         return
-    url = _url(data)
-    yield from _pages(setup, url)
-    yield from _edges(setup, _metrics(url))
+    url, ca = _url(data), TlsPlaces(data).trusted()
+    yield from _pages(setup, url, ca)
+    yield from _edges(setup, _metrics(url, ca))
 
 
 # ── the machine ───────────────────────────────────────────────────────────────────────────────────────
@@ -166,6 +169,25 @@ def _broker(setup: Setup, data: Path) -> Iterator[Sign]:
     yield Sign("broker", up, f"MQTT port {port}", "" if up else "start Steward: steward run SITE.yaml")
 
 
+def _certificates(data: Path) -> Iterator[Sign]:
+    """How long they are still good; nothing where there are none and nothing needs any."""
+    places = TlsPlaces(data)
+    if not places.trusted():
+        return
+    from gateway.adapters.tls_authority import facts
+
+    try:
+        found = facts(places)
+    except BadInput as e:
+        yield Sign("certificates", False, str(e), "steward cert make")
+        return
+    for f in found:
+        left = days_left(f.expires, int(time.time() * 1000))
+        fine = left >= WARN_DAYS
+        how = "move DIR/tls away and begin anew" if f.path == places.ca else "steward cert renew"
+        yield Sign(f"cert {f.path.stem}", fine, f"{left} days left", "" if fine else how)
+
+
 def _line(line: Line) -> Sign:
     name = f"line {line.id}"
     if line.kind == "modbus_tcp":
@@ -188,9 +210,9 @@ def _url(data: Path) -> str:
         return ""
 
 
-def _pages(setup: Setup, url: str) -> Iterator[Sign]:
+def _pages(setup: Setup, url: str, ca: str) -> Iterator[Sign]:
     web = setup.site.file.web
-    if url and _get(f"{url}/healthz"):
+    if url and _get(f"{url}/healthz", ca):
         yield Sign("pages", True, url)
     elif url:
         yield Sign("pages", False, f"{url} does not answer", "see logs/core.log in the data directory")
@@ -233,17 +255,18 @@ def _edges(setup: Setup, health: dict[str, float]) -> Iterator[Sign]:
 # ── asking ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _metrics(url: str) -> dict[str, float]:
+def _metrics(url: str, ca: str) -> dict[str, float]:
     """The core's health report by name; {} when it does not answer."""
-    text = _get(f"{url}/metrics") if url else ""
+    text = _get(f"{url}/metrics", ca) if url else ""
     found = re.findall(r'^steward_health\{name="([^"]+)"\} (\S+)$', text, re.MULTILINE)
     return {name: float(value) for name, value in found}
 
 
-def _get(url: str) -> str:
+def _get(url: str, ca: str) -> str:
     """The text of an own page; "" when there is none."""
     # A proxy of the environment has no business between two programs of one machine.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    secure = urllib.request.HTTPSHandler(context=client_context(ca))
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), secure)
     try:
         with opener.open(url, timeout=TIMEOUT_S) as answer:
             return str(answer.read().decode(errors="replace"))

@@ -13,10 +13,11 @@ from urllib.parse import quote
 
 import aiomqtt
 
-from gateway.adapters.broker_files import BrokerState, Places, Users, write_users
+from gateway.adapters.broker_files import BrokerAccess, BrokerState, Places, Users, write_users
 from gateway.adapters.broker_probe import own_process
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.mqtt_side import MqttAddress
+from gateway.adapters.tls import CA_ENV, TlsPlaces, write_private
 from gateway.app.edge_keys import KEY, EdgeKeys
 from gateway.app.terminal import console
 from gateway.errors import BadInput, Retryable
@@ -71,21 +72,31 @@ async def _made(places: Places, gateway: str, estate: str, address: str) -> Enro
     pid = own_process(state, places) if state else None
     if state is not None and pid is not None:
         os.kill(pid, signal.SIGHUP)
-        await _until_accepted(MqttAddress("127.0.0.1", state.mqtt_port, *users.credentials(gateway)))
+        await _until_accepted(BrokerAccess.of(places.data).mqtt(gateway))
     port = state.mqtt_port if state else 1883
     user, password = users.credentials(gateway)
+    tls = TlsPlaces(places.data)
+    secure = bool(tls.trusted())
+    scheme = "mqtts" if secure else "mqtt"
     folder = places.data / "edges"
     folder.mkdir(parents=True, exist_ok=True)
     secret, stub = folder / f"{gateway}.env", folder / f"{gateway}.yaml"
     secret.touch(mode=0o600)
     secret.write_text(
-        f"STEWARD_MQTT=mqtt://{user}:{quote(password)}@{address or ADDRESS}:{port}\n"
+        f"STEWARD_MQTT={scheme}://{user}:{quote(password)}@{address or ADDRESS}:{port}\n"
+        f"{_trust(tls, gateway) if secure else ''}"
         f"{KEY}={EdgeKeys(places.data).make(gateway)}\n",
         encoding="utf-8",
     )
     if not stub.exists():
         stub.write_text(STUB.format(gateway=gateway, estate=estate), encoding="utf-8")
     return Enrolment(gateway, fresh, pid is not None, secret, stub, state.host if state else "")
+
+
+def _trust(tls: TlsPlaces, gateway: str) -> str:
+    """A copy of what the edge has to trust, and the line that names it."""
+    write_private(tls.edge(gateway), tls.trust.read_bytes())
+    return f"{CA_ENV}={tls.edge(gateway).name}\n"
 
 
 async def _until_accepted(address: MqttAddress) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from gateway.adapters.tls import LOCAL
 from gateway.app.context import ClockOrigin
+from gateway.app.exposure import refuse_plain
 from gateway.app.guard import refuse_second
 from gateway.app.reload_station import reload_station
 from gateway.app.reloading import ALL, serve_reloads
@@ -21,6 +23,9 @@ async def run_all(setup: Setup, data: Path, port: int | None, *, lan: bool) -> i
     console = Console(highlight=False, soft_wrap=True)
     host = "0.0.0.0" if lan else ""  # noqa: S104 - only when asked for
     options = Options(await asyncio.to_thread(data.absolute), port, host, lan=lan)
+    refuse_plain(
+        setup.site, options.data, web_host=host or setup.site.file.web.host, broker_host=host or LOCAL[0]
+    )
     async with station(setup, options, ClockOrigin.here(1.0)) as here:
         await asyncio.to_thread(announce, here, console)
         await serve_reloads(options.data, ALL, setup.site.path, lambda: reload_station(here))

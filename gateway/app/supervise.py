@@ -17,6 +17,7 @@ from gateway.adapters.broker import EmbeddedBroker
 from gateway.adapters.broker_files import choose_port
 from gateway.adapters.children import Child, Supervisor
 from gateway.adapters.mqtt_side import MqttAddress
+from gateway.adapters.tls import CA_ENV
 from gateway.app.context import CLOCK, MQTT, NATS, ClockOrigin, Places
 from gateway.app.edge_keys import KEY, EdgeKeys
 from gateway.app.setup import Setup
@@ -67,7 +68,7 @@ class Station:
         """Environment of a role's process."""
         a = self.mqtt(name)
         login = f"{quote(a.user)}:{quote(a.password)}@" if a.user else ""
-        out = {**os.environ, CLOCK: str(self.origin), MQTT: f"mqtt://{login}{a.host}:{a.port}"}
+        out = {**os.environ, CLOCK: str(self.origin), MQTT: a.url, **({CA_ENV: a.ca} if a.ca else {})}
         # Without a stream that keeps what it acknowledges the core reads by plain MQTT, and the log says so.
         if self.broker is not None and self.broker.self_test.ok and name == "core":
             host = self.broker.nats_url.removeprefix("nats://")

@@ -12,7 +12,7 @@ import orjson
 from gateway.adapters.clock import SystemClock
 from gateway.adapters.mqtt_side import MqttAddress, MqttSide
 from gateway.codec import BadMessage, Data, EventMessage, PointTable, Topic
-from gateway.errors import BadInput
+from gateway.errors import BadInput, NotFound
 from gateway.model import level_of, reason_of
 from gateway.ports import Delivery
 
@@ -22,15 +22,14 @@ def address_of(data: Path, broker: str) -> MqttAddress:
     if broker:
         return MqttAddress.parse(broker)
     # What an edge does not have: it watches a broker by its address.
-    from gateway.adapters.broker_files import CORE, BrokerState, Places, Users
+    from gateway.adapters.broker_files import BrokerAccess
 
-    places = Places(data.absolute())
-    state = BrokerState.load(places.state)
-    if state is None:
+    try:
+        return BrokerAccess.of(data.absolute()).mqtt()
+    except NotFound as e:
         raise BadInput(
             f"there is no broker in {data}", field="--data", hint="give --data DIR or --broker URL"
-        )
-    return MqttAddress("127.0.0.1", state.mqtt_port, *Users.load(places.users).credentials(CORE))
+        ) from e
 
 
 async def tail_messages(data: Path, broker: str, wanted: str, *, as_json: bool) -> int:

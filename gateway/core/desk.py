@@ -95,6 +95,7 @@ class CoreDesk:
             "stuck": core.writer.stuck,
             "edges": core.edges.health(now),
             "bus": dict(core.parts.bus.health()),
+            "plain": dict(core.parts.plain),
             "intake": {
                 "parked": core.intake.parked,
                 "duplicates": core.intake.duplicates,

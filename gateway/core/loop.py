@@ -55,7 +55,8 @@ class Parts:
 
     other: carries out commands that are neither alarm, order, asset nor drill ·
     device_of: point id → (gateway, device) · assets: with one per edge · points: names, codes and ranges of
-    the points that the profiles describe.
+    the points that the profiles describe · plain: {"web" or "broker": host} of what speaks plain text to
+    other machines.
     """
 
     site: Site
@@ -71,6 +72,7 @@ class Parts:
     device_of: Mapping[str, tuple[str, str]]
     assets: Mapping[str, Asset]
     points: Mapping[str, Point] = field(default_factory=dict)
+    plain: Mapping[str, str] = field(default_factory=dict)
 
 
 class Core:

@@ -17,6 +17,7 @@ export function header(live, list) {
   const facts = document.getElementById("facts");
   const fact = (key) => { const dd = el("dd"); const box = el("div", {}, el("dt", {}, t(key)), dd); facts.append(box); return { box, dd }; };
   const oldest = fact("wall.oldest"); const online = fact("wall.online"); const shift = fact("wall.shift");
+  const plain = document.getElementById("plain");
   const stamp = document.getElementById("clock"); const day = el("small"); const now = el("span");
   fill(stamp, day, now);
 
@@ -39,6 +40,8 @@ export function header(live, list) {
     const share = all.length ? (good / all.length) * 100 : 0;
     say(online.dd, (all.length ? `${share > 99.9 && share < 100 ? "99.9" : share.toFixed(1)}\u2009%` : "—") + (gone ? ` · ${t("wall.edges_gone", { n: gone })}` : ""));
     online.box.classList.toggle("warn", gone > 0);
+    const open = Object.keys(live.health.plain ?? {});
+    plain.hidden = open.length === 0; plain.title = open.map((what) => t(`wall.plain_${what}`)).join("\n");
     say(day, date(at)); say(now, time(at));
     stamp.dateTime = new Date(at).toISOString();
   };
