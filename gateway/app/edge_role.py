@@ -8,6 +8,7 @@ from pathlib import Path
 from drivers.registry import DRIVERS
 from gateway.app.edge_part import edge_part, part_hash
 from gateway.app.setup import Setup
+from gateway.app.writable import writable
 from gateway.config.site import Device, Gateway, Line, check_as
 from gateway.edge.config import DeviceConfig, EdgeConfig, LineConfig
 from gateway.edge.health import DEVICE, Vitals, self_line
@@ -70,4 +71,5 @@ def _device(setup: Setup, gateway: Gateway, line: Line, device: Device) -> Devic
     model = setup.models[gateway.id, device.id]
     bound = device.model_dump_json(include={"asset", "rename", "assets", "period_s"})
     made = hashlib.sha256(f"{bound} {model.profile.model_dump_json()}".encode()).hexdigest()
-    return DeviceConfig(device.id, device.unit, model, device.timeout_s, content=made)
+    allowed = writable(device, model)
+    return DeviceConfig(device.id, device.unit, model, device.timeout_s, content=made, writes=allowed)

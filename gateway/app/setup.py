@@ -17,6 +17,7 @@ from drivers.profiles.bind import BoundModel, bind
 from drivers.profiles.loader import load_profile
 from drivers.registry import DRIVERS
 from gateway.app import policy
+from gateway.app.writable import write_faults
 from gateway.config.site import Device, Line, Site, read_site
 from gateway.config.wording import check_as, near
 from gateway.config.yamlmarks import Path_
@@ -95,6 +96,7 @@ def _models(site: Site, problems: list[BadInput]) -> Iterator[tuple[tuple[str, s
             continue
         problems += _line_faults(site, at, line, device, model)
         problems += _driver_faults(site, at, line, device, model)
+        problems += write_faults(site, at, line, device, model)
         problems += _twice(site, at, device, model, owners)
         yield (gateway.id, device.id), model
     for gateway in site.file.gateways:

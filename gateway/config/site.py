@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from gateway.config import crosscheck, yamlmarks
 from gateway.config.wording import check_as as check_as  # noqa: PLC0414 - others import it from here
+from gateway.config.write_rule import WriteRule
 from gateway.config.yamlmarks import Marks, Path_
 from gateway.errors import BadInput, Problems
 from gateway.model import ID, TAG, Asset, AssetClass, Role
@@ -118,7 +119,8 @@ class Device(Strict):
     """A device on a line: a profile bound to an asset.
 
     `rename` maps a tag prefix of the profile to another (`drive: ws.pump1`), so that one profile serves
-    several devices of one asset. `assets` sends single tag prefixes to other assets.
+    several devices of one asset. `assets` sends single tag prefixes to other assets. `writes`: tags (as the
+    site knows them) that may be written.
     """
 
     id: Id
@@ -129,6 +131,7 @@ class Device(Strict):
     assets: dict[str, Id] = {}
     period_s: float | None = Field(None, ge=0.1, le=3600)
     timeout_s: float = Field(1.0, gt=0, le=60)
+    writes: dict[Tag, WriteRule] = {}
 
 
 class Line(Strict):

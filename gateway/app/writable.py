@@ -1,0 +1,64 @@
+"""`writes:` of a device: which points may be written, joined with what the profile and the driver allow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from drivers.profiles.bind import BoundModel
+from drivers.profiles.write import Encoder
+from drivers.registry import DRIVERS
+from gateway.config.site import Device, Line, Site
+from gateway.config.wording import near
+from gateway.config.yamlmarks import Path_
+from gateway.edge.config import Writable
+from gateway.errors import BadInput
+
+WATCHED_ONLY = ("elevator", "fire")
+"""Kinds of assets that are never written to, whatever a site file says."""
+
+
+def write_faults(site: Site, at: Path_, line: Line, device: Device, model: BoundModel) -> Iterator[BadInput]:
+    """Everything that is wrong with it, each with its place."""
+    kinds = {site.assets[a].kind for a in (device.asset, *device.assets.values()) if a in site.assets}
+    tags = [p.tag for p in model.points]
+    for tag, rule in device.writes.items():
+        place = (*at, "writes", tag)
+        if kinds & set(WATCHED_ONLY):
+            what = "/".join(sorted(kinds & set(WATCHED_ONLY)))
+            yield site.marks.error(
+                place, f"{device.id} reads {what}, which is only watched and never written to", "remove it"
+            )
+        elif line.kind in DRIVERS and not hasattr(DRIVERS[line.kind].factory, "write"):
+            yield site.marks.error(
+                place, f"nothing can be written on a line of kind {line.kind}", "remove it"
+            )
+        elif tag not in tags:
+            yield site.marks.error(place, f"{device.id} has no point {tag}", near(tag, tags))
+        elif not model.profile.expanded[tags.index(tag)].writable:
+            can = [t for t, p in zip(tags, model.profile.expanded, strict=True) if p.writable]
+            yield site.marks.error(
+                place, f"profile {device.profile} does not say that {tag} may be written",
+                f"it says so of {', '.join(can)}" if can else "it says so of no point",
+            )  # fmt: skip
+        else:
+            encoder = _encoder(model, device, tags.index(tag))
+            for name, value in (("min", rule.min), ("max", rule.max)):
+                try:
+                    encoder.words(value)
+                except ValueError as e:
+                    yield site.marks.error((*place, name), str(e), "write a value that the register holds")
+
+
+def writable(device: Device, model: BoundModel) -> tuple[Writable, ...]:
+    """For the edge; after `write_faults` has found nothing."""
+    tags = [p.tag for p in model.points]
+    found = []
+    for tag, rule in sorted(device.writes.items()):
+        n = tags.index(tag)
+        encoder = _encoder(model, device, n)
+        found.append(Writable(n, encoder.block, rule.min, rule.max, rule.per_minute, rule.who, encoder.words))
+    return tuple(found)
+
+
+def _encoder(model: BoundModel, device: Device, n: int) -> Encoder:
+    return Encoder(model.profile, model.profile.expanded[n].tag, device.unit)
