@@ -2,16 +2,17 @@
 
 In the copy: state.db and the samples by their stores, every other SQLite file by SQLite's own backup,
 attachments/, snapshots/ and the site file as files, the broker's ports and users (without them every edge
-on another machine would have to be enrolled again), and manifest.json with the size and SHA-256 of each. The
-outboxes of edges on this machine come first: what they delete meanwhile is in the state that follows. The
-state is copied before the samples: these are then never older, which is the order of a crash between the
-core's two steps, and the start after a restore goes the same way as the start after a crash. Not in it: the
-broker's folder (what it holds was taken, or comes again from the edges' outboxes) and locks.
+on another machine would have to be enrolled again), and manifest.json with the size and SHA-256 of each.
+Outboxes of edges that stand still come first; a running edge keeps its own to itself, and empties it into the
+state within seconds. The state is copied before the samples: these are then never older, which is the order of
+a crash between the core's two steps, and the start after a restore goes the same way as the start after a
+crash. Not in it: the broker's folder (what it holds was taken, or comes again from the edges) and locks.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -26,6 +27,8 @@ from gateway.adapters.lockfile import DataLock
 from gateway.errors import BadInput, Permanent
 from gateway.model import Ms
 from gateway.ports import SampleStore, StateStore
+
+log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 SITE = "site"
@@ -55,6 +58,8 @@ def backup(
         raise BadInput(f"{copy} is not empty", hint="give the backup a new directory")
     copy.mkdir(parents=True, exist_ok=True)
     for path in sorted(source.glob("edge/*/*.db")):
+        if _in_use(path):
+            continue
         there = copy / path.relative_to(source)
         there.parent.mkdir(parents=True, exist_ok=True)
         _copy_sqlite(path, there)
@@ -126,6 +131,17 @@ def restore(source: str | Path, data_dir: str | Path) -> dict[str, int]:
             raise
         sync(target)
     return files
+
+
+def _in_use(path: Path) -> bool:
+    """Whether a process holds the file for itself."""
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=0)) as con:
+            con.execute("select count(*) from sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        log.info("outbox of a running edge is not copied path=%s", path)
+        return True
+    return False
 
 
 def _copy_sqlite(path: Path, copy: Path) -> None:

@@ -57,6 +57,9 @@ def _serve(
     except (StewardError, OSError, orjson.JSONDecodeError, KeyError) as e:
         log.error("backup failed target=%s reason=%r", target, str(e))
         result = {"ok": False, "target": target, "error": str(e)}
+    except Exception as e:
+        log.exception("backup failed target=%s; report this", target)
+        result = {"ok": False, "target": target, "error": f"{type(e).__name__}: {e}"}
     ask.unlink(missing_ok=True)
     part = answer.with_suffix(".part")
     part.write_bytes(orjson.dumps(result))

@@ -202,7 +202,8 @@ class Edge:
         self._wake.set()
 
     async def _in_writer(self, function: Callable[..., Any], *args: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._writer, function, *args)
+        # A cancelled wait must not take back what the writer has not begun: it is counted as kept already.
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._writer, function, *args))
 
     # ── the tick: everything since the last one in one commit ─────────────────────────────────────
 

@@ -14,6 +14,7 @@ from gateway.adapters.duckdb_store import DuckStore
 from gateway.adapters.lockfile import DataLock
 from gateway.adapters.state import SqlState, open_state
 from gateway.adapters.store_errors import InUse
+from gateway.edge.outbox import Outbox
 from gateway.errors import BadInput, Permanent
 from gateway.model import Event, MessageKey, Samples
 from gateway.ports import Commit
@@ -141,3 +142,14 @@ def test_a_copy_that_is_not_whole_is_refused_and_named(tmp_path: Path, harm: str
     with pytest.raises(Permanent):
         restore(copy, tmp_path / "new")
     assert not (tmp_path / "new" / "state.db").exists()
+
+
+def test_the_outbox_of_a_running_edge_does_not_hold_up_the_copy(tmp_path: Path) -> None:
+    state, samples = full(tmp_path / "data", 1)
+    outbox = Outbox(tmp_path / "data" / "edge" / "gw-2" / "outbox.db", 40_000)
+    outbox.open(D)
+    sizes = backup(tmp_path / "data", tmp_path / "copy", state, samples, now=D)
+    outbox.close()
+    state.close()
+    samples.close()
+    assert {name for name in sizes if name.startswith("edge/")} == {"edge/gw-1/outbox.db"}
