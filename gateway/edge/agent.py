@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -110,7 +110,7 @@ class Edge:
         )  # fmt: skip
         key = self._control.key if self._control is not None else b""
         self._writes = Writes(self._clock, key, self.boot, lambda: self._config.lines, self.reply)
-        await self._add_closing(turn)
+        self._add_closing(turn, await self._in_writer(self._outbox.closing))
         await self._commit(turn)
         self._open = True
 
@@ -240,9 +240,10 @@ class Edge:
                 await self._pushes.step()
             account = self._account_is_due()
             held = await self._in_writer(self._outbox.held) if account else None
+            ended = await self._in_writer(self._outbox.closing) if account else ()
+            # From here to the commit nothing waits: what the turn took would be lost with a cancellation.
             turn = self._turn(account=account, held=held)
-            if account:
-                await self._add_closing(turn)
+            self._add_closing(turn, ended)
             await self._commit(turn)
             if self._said_empty:
                 # A table that no reading ever used stays; it is nobody's loss.
@@ -312,9 +313,9 @@ class Edge:
         turn.rows.append(self._numbers.packer.account(account))
         turn.accounts.append(account)
 
-    async def _add_closing(self, turn: Turn) -> None:
+    def _add_closing(self, turn: Turn, ended: Iterable[Account]) -> None:
         """The last word of boots that ended without one, or of which something was thinned since."""
-        for account in await self._in_writer(self._outbox.closing):
+        for account in ended:
             turn.rows.append(self._numbers.packer.account(account))
             turn.accounts.append(account)
 
