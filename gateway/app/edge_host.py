@@ -27,6 +27,9 @@ from gateway.errors import BadInput, Conflict, Problems
 
 log = logging.getLogger(__name__)
 
+WINDOW = 1000
+"""Messages on their way to the broker: it is refilled once a tick, and a backlog should leave fast."""
+
 
 async def run_edge(setup: Setup, data: Path, gateway: str) -> None:
     """Until cancelled. Raises BadInput when the site has no such gateway."""
@@ -94,7 +97,7 @@ class EdgeHost:
         a = self._address
         self._link = PahoUplink(
             a.host, a.port, client_id=hello.client_id, subscribe=hello.subscribe, will=hello.will,
-            username=a.user, password=a.password, tls=Tls() if a.tls else None,
+            username=a.user, password=a.password, tls=Tls() if a.tls else None, window=WINDOW,
         )  # fmt: skip
         return self._link
 

@@ -8,6 +8,7 @@ theirs), then less and less often.
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,13 +22,20 @@ log = logging.getLogger(__name__)
 RANKS = ("table", "event", "state", "account", "live", "backlog")
 """Tables before what they explain; events and states in time order before values; history last."""
 
-REFILL, LOW = 128, 64
-IN_FLIGHT = {"backlog": 1000}
+REFILL = {"backlog": 512}
+REFILL_ELSE = 128
+"""Rows fetched at once; the next are fetched when half of them are sent."""
+IN_FLIGHT = {"backlog": 200}
 IN_FLIGHT_LIMIT = 2000
 """Rows of a lane that may wait for a receipt: beyond it nothing more is pushed into the broker."""
 RESEND_S = (30.0, 600.0)
 BURST_S = 0.1
 """Backlog that may go at once, in seconds of its rate."""
+AHEAD_S = 0.5
+"""Backlog in flight is as much as the core confirms in this time: live values wait no longer behind it."""
+PACE_S = 0.25
+PACE_LIMITS = (64, 800)
+"""A broker drops what it cannot queue for a slow core (Mosquitto: 1,000 messages)."""
 
 Publish = Callable[[str, bytes, bool], bool]
 
@@ -70,6 +78,7 @@ class Courier:
         self._last_data_ack = 0.0
         self._budget = 0.0
         self._budget_at = 0.0
+        self._pace_at, self._paced = -math.inf, 0
         self.online = False
         self.resent = 0
         self.last_ack = 0.0
@@ -81,9 +90,9 @@ class Courier:
         if not self.online:
             return {}
         return {
-            name: Want(lane.taken, REFILL)
+            name: Want(lane.taken, refill)
             for name, lane in self._lanes.items()
-            if len(lane.queue) < LOW and lane.open
+            if len(lane.queue) < (refill := REFILL.get(name, REFILL_ELSE)) // 2 and lane.open
         }
 
     def accept(self, wants: Mapping[str, Want], taken: Taken) -> None:
@@ -183,7 +192,20 @@ class Courier:
                 covered.append(n)
         for n in covered:
             del lane.flight[n]
+        if ack.lane == "backlog":
+            self._pace(lane, len(covered), now_s)
         return Ack(ack.boot, ack.lane, upto)
+
+    def _pace(self, lane: _Lane, confirmed: int, now_s: float) -> None:
+        """Let in flight what the core confirms in AHEAD_S; a fast core doubles it with every look."""
+        self._paced += confirmed
+        elapsed = now_s - self._pace_at
+        if elapsed < PACE_S:
+            return
+        if elapsed < 4 * PACE_S:  # else there was a pause: it says nothing about the core
+            low, high = PACE_LIMITS
+            lane.limit = max(low, min(high, round(AHEAD_S * self._paced / elapsed)))
+        self._pace_at, self._paced = now_s, 0
 
     def connection(self, *, online: bool) -> None:
         """The link came or went. What is in flight is sent again on the next one."""

@@ -16,13 +16,14 @@ class Bench:
     def __init__(self, drain_per_s: float = 1000.0) -> None:
         self.courier = Courier("b2", drain_per_s)
         self.rows: list[Row] = []
+        self.counts: Counter[tuple[str, str]] = Counter()
         self.sent: list[tuple[str, str, int]] = []
         self.window = 10_000
         self.now = 100.0
 
     def add(self, lane: str, count: int = 1, boot: str = "b2") -> None:
         for _ in range(count):
-            seq = 1 + sum(r.lane == lane and r.boot == boot for r in self.rows)
+            seq = self.counts[lane, boot] = self.counts[lane, boot] + 1
             self.rows.append(Row(len(self.rows) + 1, boot, lane, seq, "topic", f"{lane} {seq}".encode()))
 
     def fill(self) -> None:
@@ -80,7 +81,10 @@ def test_the_backlog_is_rate_limited_and_complete() -> None:
     b = Bench(drain_per_s=200)
     b.courier.connection(online=True)
     b.add("backlog", 500)
-    per_tick = [len(b.go(0.05)) for _ in range(60)]
+    per_tick = []
+    for _ in range(60):
+        per_tick.append(len(b.go(0.05)))
+        b.ack("backlog", sum(per_tick))
     assert max(per_tick[1:]) <= 20
     assert sum(per_tick) == 500
     assert sum(per_tick[:20]) <= 220
@@ -210,3 +214,28 @@ def test_presence_goes_ahead_of_everything_and_not_into_another_connection(bench
     bench.courier.connection(online=False)
     bench.courier.connection(online=True)
     assert bench.go() == [("event", 1)]
+
+
+def drained(bench: Bench, core_per_s: float, ticks: int) -> list[int]:
+    """Backlog in flight after each tick, with a core that confirms so many messages a second."""
+    confirmed, flight = 0.0, []
+    for _ in range(ticks):
+        bench.go(0.05)
+        sent = sum(lane == "backlog" for _, lane, _ in bench.sent)
+        confirmed = min(sent, confirmed + core_per_s * 0.05)
+        flight.append(sent - int(confirmed))
+        bench.ack("backlog", int(confirmed))
+    return flight
+
+
+def test_a_slow_core_has_half_a_second_of_backlog_before_it_and_a_fast_one_more() -> None:
+    slow, fast = Bench(drain_per_s=10_000), Bench(drain_per_s=10_000)
+    for b in (slow, fast):
+        b.courier.connection(online=True)
+        b.add("backlog", 6000)
+    late = drained(slow, 300, 100)[-20:]
+    assert max(late) <= 0.6 * 300, "a live value waits for half a second of backlog at most"
+    assert min(late) >= 64, "and the core is never without work"
+    assert sum(lane == "backlog" for _, lane, _ in slow.sent) >= 300 * 5
+    drained(fast, 8_000, 40)
+    assert sum(lane == "backlog" for _, lane, _ in fast.sent) == 6000, "in two seconds"
