@@ -57,6 +57,7 @@ async def simulate(
     *,
     seed: int = 1,
     clock: Clock,
+    start: Ms | None = None,
     for_s: float | None = None,
     faults: Sequence[str] = (),
     truth_path: Path | None = None,
@@ -68,12 +69,15 @@ async def simulate(
 ) -> list[Truth]:
     """Serve a scenario for `for_s` site seconds (None: until cancelled); gives the truth.
 
-    faults: `kind@asset[:severity]` set from the start · truth_path: labels are appended as they come true ·
+    start: site time at which plant and story begin, so that the same seed tells the same truth however long the
+    devices took to come up; now, when None · faults: `kind@asset[:severity]` set from the start · truth_path: labels are appended as they come true ·
     hold: the story waits for `begin` on the control channel · folder: lasting names for the serial lines.
     Raises BadInput or Problems for what a person gave, WorkFailed when a port is taken.
     """
     layout = demo_layout(estates)
-    simulation = Simulation(layout, seed, clock.now(), load_scenario(scenario), hold=hold)
+    simulation = Simulation(
+        layout, seed, clock.now() if start is None else start, load_scenario(scenario), hold=hold
+    )
     _set(simulation.faults, faults)
     writer = TruthFile(truth_path, simulation)
     async with serve(simulation, layout, clock, base_port=base_port, folder=folder) as endpoints:
@@ -176,7 +180,7 @@ async def _main(args: argparse.Namespace) -> None:
 
     work = asyncio.create_task(
         simulate(
-            args.scenario, seed=args.seed, clock=clock, for_s=args.for_s, faults=args.fault,
+            args.scenario, seed=args.seed, clock=clock, start=start, for_s=args.for_s, faults=args.fault,
             truth_path=args.truth, estates=args.estates, on_ready=ready, base_port=args.port,
             folder=args.folder, hold=args.hold,
         ),

@@ -5,7 +5,8 @@ attachments/, snapshots/ and the site file as files, the broker's ports and user
 on another machine would have to be enrolled again), and manifest.json with the size and SHA-256 of each.
 Outboxes of edges that stand still come first; a running edge keeps its own to itself, and empties it into the
 state within seconds. The state is copied before the samples: these are then never older, which is the order
-of a crash between the core's two steps, and the start after a restore goes the same way as after a crash. Not in it: the broker's folder (what it holds was taken, or comes again from the edges) and locks.
+of a crash between the core's two steps, and the start after a restore goes the same way as after a crash. Not
+in it: the broker's folder (what it holds was taken, or comes again from the edges) and locks.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def names(folder: Path) -> list[str]:
 async def test_a_scenario_runs_for_its_time_and_writes_the_truth(tmp_path: Path) -> None:
     seen: list[Ready] = []
     truth = await simulate(
-        "demo", clock=LoopClock(START, 60), for_s=30, faults=["call_button@call-1:0.5"],
+        "demo", clock=LoopClock(START, 60), start=START, for_s=30, faults=["call_button@call-1:0.5"],
         truth_path=tmp_path / "deep" / "truth.jsonl", on_ready=seen.append,
     )  # fmt: skip
     lines = [orjson.loads(x) for x in (tmp_path / "deep" / "truth.jsonl").read_bytes().splitlines()]
@@ -41,7 +41,8 @@ async def test_a_scenario_runs_for_its_time_and_writes_the_truth(tmp_path: Path)
 
 async def test_two_runs_with_one_seed_tell_the_same_truth(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        await simulate("demo", seed=5, clock=LoopClock(START, 120), for_s=70, truth_path=tmp_path / name)
+        clock = LoopClock(START, 120)
+        await simulate("demo", seed=5, clock=clock, start=START, for_s=70, truth_path=tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() != b""
 
 
