@@ -69,8 +69,9 @@ async def simulate(
 ) -> list[Truth]:
     """Serve a scenario for `for_s` site seconds (None: until cancelled); gives the truth.
 
-    start: site time at which plant and story begin, so that the same seed tells the same truth however long the
-    devices took to come up; now, when None · faults: `kind@asset[:severity]` set from the start · truth_path: labels are appended as they come true ·
+    start: site time at which plant and story begin (default: now), so that the same seed tells the same truth
+    however slowly the devices come up · faults: `kind@asset[:severity]` set from the start · truth_path: labels
+    are appended as they come true ·
     hold: the story waits for `begin` on the control channel · folder: lasting names for the serial lines.
     Raises BadInput or Problems for what a person gave, WorkFailed when a port is taken.
     """
