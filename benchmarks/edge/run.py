@@ -40,6 +40,7 @@ class Figures:
     case: str
     period_s: float
     seconds: float
+    requests_per_s: float
     read_per_s: float
     arrived_per_s: float
     core: float
@@ -206,6 +207,7 @@ def _figures(r: Rig, case: str, w: _Window, log: RequestLog) -> Figures:
         case=case,
         period_s=r.job.period_s,
         seconds=round(seconds, 2),
+        requests_per_s=round(log.requests(w.start, w.end) / seconds),
         read_per_s=round(log.answered(w.start, w.end) / seconds),
         arrived_per_s=round(points / seconds),
         core=round(w.cpu_s / seconds, 4),
