@@ -31,6 +31,7 @@ SAYS = {
     "gateway.config": "site file to typed objects",
     "gateway.codec": "messages on the wire",
     "gateway.ports": "protocols between the parts",
+    "gateway.advice": "words for technicians",
     "gateway.model": "points, samples, events",
     "gateway.errors": "the floor",
 }
