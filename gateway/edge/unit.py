@@ -21,6 +21,8 @@ PROBE_CAP_MS = 60_000.0
 PROBE_CAP_LIFE_MS = 30_000.0
 LEARN_AFTER = 8
 HARD_CAP_S = 1.0
+PROBE_SHARE = 0.05
+"""Of a line's time that waiting for one silent unit may take."""
 JITTER = 0.1
 """Pauses between probes differ by up to this share, so that units that died together part."""
 
@@ -53,6 +55,7 @@ class Health:
         self.probed_at = 0.0
         self._interval = 0.0
         self._probes = 0
+        self._called = False
 
     # ── time-outs ─────────────────────────────────────────────────────────────────────────────────
 
@@ -68,11 +71,13 @@ class Health:
         return min(max(self._floor, air_s + self._learnt * self._patience), self.ceiling_s)
 
     def probe_timeout_s(self, line_learnt_s: float, air_s: float = 0.0) -> float:
-        """Short; the full patience only every fourth time, for a unit that has become slow."""
+        """Short; every fourth time up to PROBE_SHARE of the pause, for a unit that has become slow."""
         self._probes += 1
-        if self._probes % 4 == 0:
-            return self.ceiling_s
         usual = air_s + (self._learnt or max(line_learnt_s, 0.2))
+        if self._called:
+            usual, self._called = self.ceiling_s, False
+        elif self._probes % 4 == 0:
+            usual = max(usual, PROBE_SHARE * self._interval / 1000)
         return min(self.ceiling_s, max(self._floor, usual))
 
     # ── outcomes ──────────────────────────────────────────────────────────────────────────────────
@@ -113,7 +118,7 @@ class Health:
         """Somebody is at the device: probe it with the next round, and again soon."""
         self._interval = min(self.shortest_ms, self._cap())
         self.probe_at = now_ms
-        self._probes = 3
+        self._called = True
 
     def _less(self) -> float:
         spread = zlib.crc32(f"{self.name} {self.failures}".encode()) % 1000 / 1000
