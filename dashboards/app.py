@@ -20,7 +20,19 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from dashboards.api import account, alarms, demo, history, live, orders, public, reference, settings, stats
+from dashboards.api import (
+    account,
+    alarms,
+    demo,
+    history,
+    live,
+    orders,
+    points,
+    public,
+    reference,
+    settings,
+    stats,
+)
 from dashboards.http import Wall
 from dashboards.problems import Problem, detail, headers_of, problem_response, status_of, title
 from dashboards.web import HERE, Web, WebOptions, language, web_of
@@ -31,7 +43,7 @@ log = logging.getLogger(__name__)
 
 ROUTERS = (
     account.router, live.router, alarms.router, orders.router, history.router, stats.router, public.router,
-    settings.router, demo.router,
+    settings.router, demo.router, points.router,
 )  # fmt: skip
 
 

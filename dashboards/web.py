@@ -27,6 +27,8 @@ from gateway.ports import AccountStore, Clock, Desk
 HERE = Path(__file__).parent
 Figures = Callable[[Desk, Scope, Ms, Ms], Mapping[str, Any]]
 BreakIt = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+WritePoint = Callable[[Actor, str, float, str, str], Awaitable[Mapping[str, Any]]]
+"""(person, point, value, reason, key) → result, code, old, new, error."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,9 @@ class WebOptions:
 
     hosts: names under which the pages may be reached (`*.` at the front for all below; `*`: any) ·
     https: cookies only over TLS (set it behind a TLS proxy too) · figures: the regulator's numbers, blocking,
-    called in a thread; gives {"rows": [flat objects], …} · breakit: demonstration only · metrics_token: lets
-    another machine read /metrics · heartbeat_s, idle_s: real seconds · max_body: bytes.
+    called in a thread; gives {"rows": [flat objects], …} · breakit: demonstration only · write: writes a
+    point · metrics_token: lets another machine read /metrics · heartbeat_s, idle_s: real seconds · max_body:
+    bytes.
     """
 
     hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
@@ -51,6 +54,7 @@ class WebOptions:
     version: str = "0.1.0"
     figures: Figures | None = None
     breakit: BreakIt | None = None
+    write: WritePoint | None = None
     hasher: PasswordHasher | None = None
 
 

@@ -56,6 +56,7 @@ ACTIONS: Mapping[str, tuple[str, frozenset[str]]] = {
         ("order.cancel", "cancel with a reason", S, M, A),
         ("asset.mode", "commissioning or normal", S, M, A),
         ("drill.start", "start a drill", O, S, M, A),
+        ("point.write", "write a point that the site file lists, with a reason", M, A),
         ("settings.view", "read matrix, shifts, calendars, limits, channels", S, M, A),
         ("settings.put", "change them", M, A),
         ("users.view", "list people", M, A),

@@ -141,6 +141,13 @@ class Mode(Act):
     mode: Literal["normal", "commissioning"]
 
 
+class WriteBody(Body):
+    """A value for a point, in its unit."""
+
+    value: float = Field(allow_inf_nan=False)
+    reason: Reason
+
+
 class BreakIt(BaseModel):
     """What to break; the rest of the object depends on it."""
 

@@ -36,12 +36,15 @@ from gateway.app.backups import answer_backups
 from gateway.app.breakit import BreakIt
 from gateway.app.context import DEMO, NATS, ClockOrigin, Places, broker_url, supervised
 from gateway.app.dispatch import make_dispatch
+from gateway.app.edge_keys import EdgeKeys
 from gateway.app.exposure import plain, refuse_plain
 from gateway.app.heartbeat import heartbeat
 from gateway.app.housekeeping import keep_house
+from gateway.app.point_writes import CoreLoop, PointWrites
 from gateway.app.settings import Settings
 from gateway.app.setup import Setup
 from gateway.core.desk import CoreDesk
+from gateway.core.edge_calls import EdgeCalls
 from gateway.core.loop import Core, Parts
 from gateway.core.sender import Channel, Sender
 from gateway.core.stats import Regulator
@@ -123,6 +126,10 @@ async def _serve(
     settings = Settings(setup, state, dispatch)
     await asyncio.to_thread(settings.restore)
     bus = _bus(setup, clock)
+    calls = EdgeCalls(bus, EdgeKeys(options.data).get, clock)
+    writes = PointWrites(
+        setup, state, calls, clock, lambda role: allows(role, "point.write"), settings.command
+    )
     channels = [
         Channel(c.id, notifier(c.url, options.data), frozenset(c.duties)) for c in setup.site.file.channels
     ]
@@ -130,10 +137,11 @@ async def _serve(
     core = Core(
         Parts(
             setup.site, clock, bus, state, samples, setup.rules, dispatch, Sender(state, channels, clock),
-            options.data, settings.command, setup.device_of, setup.assets, setup.points,
+            options.data, writes.command, setup.device_of, setup.assets, setup.points,
             _plain(setup, options, host),
         )
     )  # fmt: skip
+    writes.loop = CoreLoop(core)
     await asyncio.to_thread(_people, setup, places, state, demo)
     desk = CoreDesk(core, lambda actor, action: allows(actor.role, action))
     gateways = {
@@ -145,6 +153,7 @@ async def _serve(
         breakit=BreakIt(demo["control"], options.data) if demo.get("control") else None,
         hosts=WebOptions.hosts if is_local(host) else ("*",),
         https=bool(tls.trusted()),
+        write=writes.write,
     )
     app = create_app(desk, state, clock, web)
     port = setup.site.file.web.port if options.port is None else options.port
@@ -163,6 +172,7 @@ async def _serve(
             await core.ready.wait()
             cert = tls.web if web.https else None
             group.create_task(serve(app, host, port, listening, cert), name="web")
+            group.create_task(calls.run(), name="edge calls")
             group.create_task(keep_house(samples, state, clock), name="housekeeping")
             group.create_task(
                 answer_backups(options.data, state, samples, clock, setup.site.files), name="backups"

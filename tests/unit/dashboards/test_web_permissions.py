@@ -51,6 +51,7 @@ CALLS: dict[str, tuple[str, str, dict[str, Any] | None]] = {
     "order.cancel": ("POST", "/orders/o1/cancel", REASON),
     "asset.mode": ("PUT", "/assets/lift-1/mode", {"mode": "commissioning"}),
     "drill.start": ("POST", "/drill", {"asset": "lift-1"}),
+    "point.write": ("POST", "/points/pump-1/ws.set_p/write", {"value": 0.4, **REASON}),
     "settings.view": ("GET", "/settings/matrix", None),
     "settings.put": ("PUT", "/settings/matrix/row-1", {"body": {"event": "gas"}}),
     "users.view": ("GET", "/users", None),
@@ -67,6 +68,10 @@ async def _broken(body: Any) -> dict[str, Any]:
     return {"broken": body["do"]}
 
 
+async def _written(*_: Any) -> dict[str, Any]:
+    return {"result": "done", "old": 0.3, "new": 0.4}
+
+
 @pytest.fixture
 def demo(build: Build) -> Site:
     """A web with everything switched on."""
@@ -74,6 +79,7 @@ def demo(build: Build) -> Site:
         WebOptions(
             hasher=HASHER,
             breakit=_broken,
+            write=_written,
             figures=lambda *_: {"rows": [{"asset": "lift-1", "availability": 1.0}]},
         )
     )
