@@ -70,7 +70,7 @@ async def simulate(
     """Serve a scenario for `for_s` site seconds (None: until cancelled); gives the truth.
 
     start: site time at which plant and story begin (default: now), so that the same seed tells the same truth
-    however slowly the devices come up · faults: `kind@asset[:severity]` set from the start · truth_path: labels
+    however slowly devices come up · faults: `kind@asset[:severity]` set from the start · truth_path: labels
     are appended as they come true ·
     hold: the story waits for `begin` on the control channel · folder: lasting names for the serial lines.
     Raises BadInput or Problems for what a person gave, WorkFailed when a port is taken.
