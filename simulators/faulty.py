@@ -68,21 +68,23 @@ def word_at(address: int) -> int:
 @asynccontextmanager
 async def odd_tcp(device: Odd) -> AsyncIterator[int]:
     """The device behind Modbus TCP on 127.0.0.1; gives the port."""
-    writers: set[asyncio.StreamWriter] = set()
+    talking: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if device.single and writers:
+        if device.single and talking:
             device.turned_away += 1
             writer.close()
             return
-        writers.add(writer)
+        task = asyncio.current_task()
+        assert task is not None
+        talking.add(task)
         device.connected += 1
         try:
             await _talk(device, reader, writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # the client has gone, or the device is switched off
         finally:
-            writers.discard(writer)
+            talking.discard(task)
             writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -90,9 +92,9 @@ async def odd_tcp(device: Odd) -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
-        for writer in list(writers):
-            writer.close()
-        await server.wait_closed()
+        for task in list(talking):
+            task.cancel()
+        await asyncio.gather(*talking, return_exceptions=True)
 
 
 async def _talk(device: Odd, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
