@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from dashboards.api.bodies import WriteBody
 from dashboards.api.deps import Caller, key_of, need, reply
+from dashboards.i18n import t
 from dashboards.problems import Problem
 
 router = APIRouter(tags=["points"])
@@ -45,4 +46,8 @@ async def write(
         return reply({"write": result})
     code = str(result.get("code"))
     text = f"write.{code}" if code in CODES else "write.failed"
-    raise Problem(STATUS.get(str(result.get("result")), 503), text, extra=result)
+    status = STATUS.get(str(result.get("result")), 503)
+    extra = {k: v for k, v in result.items() if k != "write"}
+    if status == 409:
+        extra["title"] = t("problem.not_now", caller.lang)
+    raise Problem(status, text, extra=extra)

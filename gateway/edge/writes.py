@@ -63,10 +63,15 @@ class Writes:
         self._answers: OrderedDict[str, dict[str, Any] | None] = OrderedDict()
         self._times: dict[str, deque[float]] = {}
         self._counts: Counter[str] = Counter()
+        self._unmatched: set[str] = set()
 
     def facts(self) -> dict[str, float]:
-        """Part of each account: counts since boot by result, once there was a write."""
-        return {f"writes_{result}": float(n) for result, n in self._counts.items()}
+        """Part of each account: counts since boot by result, once there was a write.
+
+        writes_unmatched: points of which the device holds another value than was written last.
+        """
+        counts = {f"writes_{result}": float(n) for result, n in self._counts.items()}
+        return {**counts, "writes_unmatched": float(len(self._unmatched))}
 
     def command(self, body: dict[str, Any]) -> None:
         """Take it into the queue, or answer at once."""
@@ -103,6 +108,10 @@ class Writes:
 
     def _answer(self, body: Mapping[str, Any], answer: dict[str, Any], *, remember: bool) -> None:
         self._counts[answer["result"]] += 1
+        if answer["result"] == "mismatch":
+            self._unmatched.add(str(body["point"]))
+        elif answer["result"] == "done":
+            self._unmatched.discard(str(body["point"]))
         if remember:
             self._answers[str(body["id"])] = answer
             while len(self._answers) > REMEMBERED:
