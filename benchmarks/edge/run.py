@@ -23,7 +23,7 @@ from benchmarks.edge.rounds import RequestLog
 from benchmarks.edge.truth import Faults
 from gateway.errors import WorkFailed
 
-FIRST_MESSAGE_S = 90.0
+FIRST_MESSAGE_S = 60.0
 CORES = os.cpu_count() or 1
 
 
@@ -92,14 +92,21 @@ class Rig:
         return self.process
 
     def settle(self) -> None:
-        """Until its messages come steadily. Raises WorkFailed with the end of what it said."""
+        """Until its messages come steadily, or for so long that there will be none.
+
+        Raises WorkFailed with the end of what it said when it has ended by itself.
+        """
         deadline = time.monotonic() + FIRST_MESSAGE_S
-        while not self.listener.snapshot().points:
-            if time.monotonic() > deadline or self.process is None or self.process.poll() is not None:
-                heard = f"{self.listener.snapshot()} {self.listener.failed[:1]}"
-                raise WorkFailed(f"{self.client.name} sends no values: {heard}; it said: {self.said()}")
+        while not self.listener.snapshot().points and time.monotonic() < deadline:
+            self.check_alive()
             time.sleep(0.1)
         time.sleep(self.client.settle_s)
+        self.check_alive()
+
+    def check_alive(self) -> None:
+        """Raises WorkFailed."""
+        if self.process is None or self.process.poll() is not None:
+            raise WorkFailed(f"{self.client.name} ended by itself; it said: {self.said()}")
 
     def said(self) -> str:
         """The end of the client's output."""
@@ -160,8 +167,7 @@ def measure(
         process = r.start_client()
         r.settle()
         window = _window(r, process.pid, seconds, during)
-        if process.poll() is not None:
-            raise WorkFailed(f"{client.name} ended by itself: {r.said()}")
+        r.check_alive()
         end(process)
         log = r.close_log()
     return _figures(r, case, window, log)
@@ -228,6 +234,8 @@ def _figures(r: Rig, case: str, w: _Window, log: RequestLog) -> Figures:
         figures.late_p50_ms, figures.late_p99_ms, figures.late_max_ms = (
             rounds.late(p) for p in (50, 99, 100)
         )
+    if not points:
+        figures.notes.append(f"no value arrived, {FIRST_MESSAGE_S:g} s before the window included")
     if failed:
         figures.notes.append(f"{len(failed)} messages not understood: {failed[0]}")
     return figures
