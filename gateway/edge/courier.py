@@ -25,7 +25,7 @@ RANKS = ("table", "event", "state", "account", "live", "backlog")
 REFILL = {"backlog": 512}
 REFILL_ELSE = 128
 """Rows fetched at once; the next are fetched when half of them are sent."""
-IN_FLIGHT = {"backlog": 200}
+IN_FLIGHT = {"backlog": 64}
 IN_FLIGHT_LIMIT = 2000
 """Rows of a lane that may wait for a receipt: beyond it nothing more is pushed into the broker."""
 RESEND_S = (30.0, 600.0)

@@ -14,7 +14,7 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from gateway.codec import Data, EventMessage
+from gateway.codec import Ack, Data, EventMessage
 from tests.contract.mosquitto_server import MOSQUITTO, Mosquitto
 from tests.unit.gateway_edge.edge_fakes import FakeCore, until
 
@@ -31,22 +31,35 @@ REPO = Path(__file__).parents[2]
 
 
 async def serve(core: FakeCore, port: int, paused: asyncio.Event) -> None:
-    """Hears everything, confirms what it has unless `paused`."""
-    async with aiomqtt.Client("127.0.0.1", port, identifier="core", clean_session=False) as client:
+    """Hears everything; a few times a second it confirms what it has, unless `paused`."""
+    acks: dict[tuple[str, str], Ack] = {}
+    async with aiomqtt.Client(
+        "127.0.0.1", port, identifier="core", clean_session=False, max_inflight_messages=100
+    ) as client:
         for leaf in ("points/+", "data", "event", "account"):
             await client.subscribe(f"{ROOT}/{leaf}", qos=1)
-        async for m in client.messages:
-            assert isinstance(m.payload, bytes)
-            ack = core.take(str(m.topic), m.payload)
-            if ack is not None and ack.upto and not paused.is_set():
-                await client.publish(f"{ROOT}/ack", ack.encode(), qos=1)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(confirm(client, acks, paused))
+            async for m in client.messages:
+                assert isinstance(m.payload, bytes)
+                ack = core.take(str(m.topic), m.payload)
+                if ack is not None and ack.upto:
+                    acks[ack.boot, ack.lane] = ack
+
+
+async def confirm(client: aiomqtt.Client, acks: dict[tuple[str, str], Ack], paused: asyncio.Event) -> None:
+    """The newest receipt of each lane."""
+    while True:
+        for key in [] if paused.is_set() else list(acks):
+            await client.publish(f"{ROOT}/ack", acks.pop(key).encode(), qos=1)
+        await asyncio.sleep(0.03)
 
 
 @contextlib.asynccontextmanager
-async def an_edge(folder: Path, port: int) -> AsyncIterator[asyncio.subprocess.Process]:
+async def an_edge(folder: Path, port: int, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """A process that is killed at the end, if it still lives."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.e2e.edge_process", str(folder), str(port), cwd=REPO
+        sys.executable, "-m", "tests.e2e.edge_process", str(folder), str(port), *options, cwd=REPO
     )
     try:
         yield process
@@ -61,7 +74,9 @@ async def drained(core: FakeCore, port: int) -> None:
     before = len(core.accounts)
     async with aiomqtt.Client("127.0.0.1", port) as client:
         await client.publish(f"{ROOT}/cmd", b'{"cmd":"stop_polling"}', qos=1)
-    await until(lambda: any(a.outbox == 0 and not a.facts["polling"] for a in core.accounts[before:]), 60)
+    await until(
+        lambda: any(a.outbox == 0 and a.facts.get("polling") == 0 for a in core.accounts[before:]), 60
+    )
 
 
 def check(core: FakeCore, folder: Path) -> None:

@@ -105,3 +105,32 @@ def test_a_doubtful_clock_marks_what_is_good_and_nothing_else() -> None:
     )
     f.process(batch, doubtful=True)
     assert batch.q.tolist() == [DOUBTFUL, NOT_A_NUMBER, 97]
+
+
+class Interrupted(ManualClock):
+    """The process is put aside for a second between two looks at a clock, now and then."""
+
+    looks = 0
+
+    def now(self) -> int:
+        self.looks += 1
+        if self.looks % 3 == 0:
+            self._move(self._mono + 1.0)
+        return super().now()
+
+    def monotonic(self) -> float:
+        self.looks += 1
+        if self.looks % 7 == 0:
+            self._move(self._mono + 1.0)
+        return super().monotonic()
+
+
+def test_a_machine_that_puts_the_process_aside_does_not_look_like_a_stepped_clock() -> None:
+    clock = Interrupted()
+    guard = ClockGuard(clock)
+    for _ in range(500):
+        guard.check()
+    assert guard.steps == 0
+    clock.step(-2)
+    guard.check()
+    assert guard.steps == 1
