@@ -21,7 +21,7 @@ SENTENCE = "GW"
 FIELDS = (
     "lines_down", "units_silent", "lines_overloaded", "late_ms", "clock_offset_ms", "clock_steps",
     "outbox_rows", "outbox_mb", "outbox_in_memory", "outbox_full", "damaged_files", "cpu_pct", "rss_mb",
-    "core_silent", "outputs_on", "outputs_failed",
+    "core_silent", "outputs_on", "outputs_failed", "writes_unmatched",
 )  # fmt: skip
 """Fields of the sentence from number 1 on."""
 UNKNOWN = "-"

@@ -119,6 +119,11 @@ def scenario(api: Api, device: Device) -> None:
     status, body = api.write(0.5, "key-0006")
     assert (status, body["code"], body["new"]) == (409, "mismatch", 0.51), body
 
+    def raised() -> bool:
+        return any(a["rule"] == "gateway.write" for a in api.get("/snapshot")["alarms"])
+
+    until(raised)
+
     events = api.get("/events?limit=500")["events"]
     asked = [e for e in events if e["kind"] == "point.write"]
     ended = [e for e in events if e["kind"] == "point.written"]

@@ -48,7 +48,7 @@ TAGS: dict[str, str] = {
     "meter": "em.kwh em.p wm.m3 wm.flow wm.batt",
     "call": "call.active call.selftest call.line call.batt",
     "gateway": "gw.online gw.outbox gw.disk_free gw.lines_down gw.lines_overloaded gw.clock_offset "
-    "gw.store_memory gw.store_full gw.store_damaged gw.outputs_failed",
+    "gw.store_memory gw.store_full gw.store_damaged gw.outputs_failed gw.writes_unmatched",
 }
 
 
