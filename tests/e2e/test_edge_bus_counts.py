@@ -84,11 +84,13 @@ class Bed:
         return self.images[self.names.index(device)].counts
 
     @contextlib.asynccontextmanager
-    async def polled(self, driver: Driver, wire: Wire) -> AsyncIterator[Line]:
+    async def polled(
+        self, driver: Driver, wire: Wire, min_timeout_s: float = PATIENCE_S
+    ) -> AsyncIterator[Line]:
         config = LineConfig("bus", driver, self.devices, wire.max_gap, wire=wire)
         units, base = [], 0
         for n, device in enumerate(self.devices):
-            units.append(Unit(device, n, base, max_gap=wire.max_gap, min_timeout_s=PATIENCE_S, lessons=()))
+            units.append(Unit(device, n, base, max_gap=wire.max_gap, min_timeout_s=min_timeout_s, lessons=()))
             base += len(device.model.points)
         line = Line(config, units, self.clock, ClockGuard(self.clock), self.sink)
         task = asyncio.create_task(line.run())
