@@ -79,6 +79,9 @@ class _Window:
     coded: NDArray[np.intp]
     codes: _Pairs
     slow: tuple[tuple[int, PointSpec], ...]  # rows that need Python: strings, alarm tables, scale_by
+    word: NDArray[np.intp] | None  # where every point is a plain word: its position in the answer
+    scaled: bool
+    bounded: bool
 
 
 class Decoder:
@@ -98,7 +101,10 @@ class Decoder:
             raise ValueError(f"{len(words)} words for a block of {answer.block.count}")
         # A register can hold any bit pattern, signalling NaNs and infinities included; _run judges them.
         with np.errstate(invalid="ignore", over="ignore"):
-            return _run(self._window(answer.block), words, answer.block)
+            window = self._window(answer.block)
+            if window.word is not None:
+                return _plain(window, words[window.word])
+            return _run(window, words, answer.block)
 
     def _window(self, block: Block) -> _Window:
         key = Block(0, block.area, block.address, block.count)
@@ -124,6 +130,7 @@ def _columns(points: Sequence[PointSpec], index: list[int], block: Block) -> _Wi
     masks = [_mask(p) for p in points]
     scales = [_exact(p.scale) for p in points]
     signed = [n for n in rows if TYPES[points[n].type].form == "signed"]
+    plain = bool(points) and all(_is_plain(p, m) for p, m in zip(points, masks, strict=True))
     return _Window(
         index=np.array(index, np.intp),
         gather=np.array([_positions(p, block) for p in points], np.intp).reshape(len(points), 4),
@@ -168,7 +175,40 @@ def _columns(points: Sequence[PointSpec], index: list[int], block: Block) -> _Wi
             [(n, _pattern(p, code), 0) for n, p in enumerate(points) if _closed(p) for code in p.codes]
         ),
         slow=tuple((n, p) for n, p in enumerate(points) if p.type in ("string", "alarm4") or p.scale_by),
+        word=np.array([p.address - block.address for p in points], np.intp) if plain else None,
+        scaled=any((*_exact(p.scale), p.offset) != (1.0, 1.0, 0.0) for p in points),
+        bounded=any(p.low is not None or p.high is not None for p in points),
     )
+
+
+def _is_plain(p: PointSpec, mask: int) -> bool:
+    """One register that is a number as it stands: most points are, and are decoded in a fifth of the time."""
+    return (
+        TYPES[p.type].form in ("unsigned", "signed")
+        and p.words == 1
+        and mask == WHOLE
+        and not (p.on or p.off or p.scale_by or _closed(p) or parse_order(p.order, 1)[1])
+    )
+
+
+def _plain(w: _Window, raw: NDArray[np.uint16]) -> Decoded:
+    """What `_run` gives for plain words, without its general steps."""
+    v = raw.astype(np.float64)
+    if len(w.signed):
+        v[w.signed] = raw[w.signed].view(np.int16)
+    if w.scaled:
+        v = v * w.multiply / w.divide + w.offset
+    q = np.full(len(raw), GOOD, np.uint8)
+    if w.bounded:
+        outside = (v < w.low) | (v > w.high)
+        if outside.any():
+            q[outside] = w.range_q[outside]
+    if len(w.sentinels.row):
+        hit = w.sentinels.hits(raw.astype(np.uint64))
+        if hit.any():
+            rows = w.sentinels.row[hit]
+            q[rows], v[rows] = w.sentinels.out[hit], np.nan
+    return Decoded(w.index, v, q)
 
 
 def _run(w: _Window, words: NDArray[np.uint16], block: Block) -> Decoded:

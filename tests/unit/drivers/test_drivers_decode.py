@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pymodbus.client import ModbusTcpClient
 
 from drivers.profiles.cases import quality_words
-from drivers.profiles.decode import Decoder
+from drivers.profiles.decode import Decoder, _run
 from drivers.profiles.encode import encode
 from drivers.profiles.model import PointSpec, Profile
 from drivers.profiles.raw import parse_order
@@ -277,3 +277,35 @@ def test_point_spec_kinds_follow_from_the_type() -> None:
         spec = {"tag": "x", "name": NAME, "area": "holding", "address": 0, "type": kind}
         spec |= {"bit": 0} if kind == "bit" else {}
         assert PointSpec.model_validate(spec).value_kind == expected
+
+
+PLAIN_POINTS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "type": st.sampled_from(["u16", "i16"]),
+            "scale": st.sampled_from([1, 0.1, 0.01, 10]),
+            "offset": st.sampled_from([0, -40, 2.5]),
+            "low": st.sampled_from([None, -5, 0]),
+            "high": st.sampled_from([None, 100, 30000]),
+            "sentinels": st.sampled_from([{}, {0x7FFF: "SENTINEL"}, {-1: "SENTINEL"}]),
+        }
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(PLAIN_POINTS, st.data())
+def test_plain_words_take_the_short_way_to_the_same_values(
+    points: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    decoder = Decoder(profile(*[{**p, "tag": f"x{n}", "address": n} for n, p in enumerate(points)]))
+    edges = st.sampled_from([0, 1, 0x7FFF, 0x8000, 0xFFFF])
+    drawn = data.draw(st.lists(edges | st.integers(0, 0xFFFF), min_size=len(points), max_size=len(points)))
+    words, block = np.array(drawn, np.uint16), Block(1, "holding", 0, len(points))
+    window = decoder._window(block)
+    assert window.word is not None
+    short, long = decoder.decode(Answer(block, 0, words)), _run(window, words, block)
+    np.testing.assert_array_equal(short.index, long.index)
+    np.testing.assert_array_equal(short.v, long.v)
+    np.testing.assert_array_equal(short.q, long.q)
