@@ -10,7 +10,7 @@ from gateway.config.yamlmarks import Marks, Path_
 from gateway.errors import BadInput
 
 if TYPE_CHECKING:
-    from gateway.config.site import AssetConfig, Gateway, SiteFile
+    from gateway.config.site import AssetConfig, Device, Gateway, SiteFile
 
 GROUPS = ("firms", "contractors", "estates", "assets", "gateways", "people", "channels")
 
@@ -152,17 +152,18 @@ def _devices(file: SiteFile, marks: Marks) -> Iterator[BadInput]:
     ids: list[tuple[Path_, str]] = []
     for g, gateway in enumerate(file.gateways):
         for n, line in enumerate(gateway.lines):
-            units: dict[int, str] = {}
+            units: dict[int, Device] = {}
             for d, device in enumerate(line.devices):
                 at: Path_ = ("gateways", g, "lines", n, "devices", d)
                 ids.append(((*at, "id"), device.id))
-                if device.unit in units and line.kind not in ("ascii_line", "gb26875"):
+                first = units.setdefault(device.unit, device)
+                meant = (device.shared and first.shared) or line.kind in ("ascii_line", "gb26875")
+                if first is not device and not meant:
                     yield marks.error(
                         (*at, "unit"),
-                        f"unit {device.unit} of line {line.id} is already taken by {units[device.unit]}",
-                        "each device of a line needs its own unit address",
+                        f"unit {device.unit} of line {line.id} is already taken by {first.id}",
+                        "each device of a line needs its own unit address, or `shared: true` on both",
                     )
-                units.setdefault(device.unit, device.id)
                 yield from _owner(marks, (*at, "asset"), device.asset, gateway, assets)
                 for prefix, asset in device.assets.items():
                     yield from _owner(marks, (*at, "assets", prefix), asset, gateway, assets)

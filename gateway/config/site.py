@@ -120,7 +120,8 @@ class Device(Strict):
 
     `rename` maps a tag prefix of the profile to another (`drive: ws.pump1`), so that one profile serves
     several devices of one asset. `assets` sends single tag prefixes to other assets. `writes`: tags (as the
-    site knows them) that may be written.
+    site knows them) that may be written. `shared`: one box with one unit number serves several devices, which
+    then share its reads.
     """
 
     id: Id
@@ -132,6 +133,7 @@ class Device(Strict):
     period_s: float | None = Field(None, ge=0.1, le=3600)
     timeout_s: float = Field(1.0, gt=0, le=60)
     writes: dict[Tag, WriteRule] = {}
+    shared: bool = False
 
 
 class Line(Strict):
