@@ -44,6 +44,8 @@ def unpack(parts: Sequence[str], expected: str) -> dict[str, str]:
         files: Any = orjson.loads(text)
     except (binascii.Error, zlib.error, orjson.JSONDecodeError) as e:
         raise BadMessage(f"parts: not a packed configuration: {e}") from e
+    if not inflate.eof or inflate.unused_data:
+        raise BadMessage("parts: too many, too few, or too long")
     if hashlib.sha256(text).hexdigest() != expected:
         raise BadMessage("hash: does not fit the content")
     if not isinstance(files, dict) or not all(isinstance(v, str) for v in files.values()):
