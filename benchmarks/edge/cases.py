@@ -123,7 +123,9 @@ class Bench:
                 figures.notes.append(f"a period of {period:g} s was held")
                 break
             figures.notes.append(f"a period of {period:g} s was not held")
-            self._tell(f"saturation  {client.name:<18} {period:g} s: rounds {figures.rounds}")
+            self._tell(
+                f"saturation  {client.name:<18} {period:g} s: rounds {figures.rounds}; told {figures.gaps}"
+            )
             period = _slot(period * STEP)
         self._keep(figures)
 

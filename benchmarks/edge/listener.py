@@ -206,6 +206,15 @@ class Steward(Silent):
         devices = [d for account in self.account.values() for d in account.devices.items()]
         return sum(d.stored for name, d in devices if name.startswith("dev-"))
 
+    @property
+    def gaps(self) -> dict[str, int]:
+        """Points of the devices that the edge says it did not get, by cause, since its start."""
+        gaps: Counter[str] = Counter()
+        for account in self.account.values():
+            for name, device in account.devices.items():
+                gaps.update(device.gaps if name.startswith("dev-") else {})
+        return dict(gaps)
+
     def forget_told(self) -> None:
         """Send every receipt again: the broker may have lost the last ones."""
         self._told.clear()

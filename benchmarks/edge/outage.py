@@ -16,7 +16,7 @@ from benchmarks.edge.listener import Steward
 from benchmarks.edge.run import Rig, rig
 from benchmarks.edge.truth import Faults
 
-BEFORE_S, AFTER_S = 5.0, 15.0
+BEFORE_S = 5.0
 QUIET_S, DRAIN_S = 12.0, 120.0
 """No new value for so long (more than the pace of accounts) means that all have come; waited at most."""
 
@@ -46,8 +46,8 @@ class Outage:
         return {"case": "outage", **asdict(self)}
 
 
-def outage(folder: Path, client: Client, *, devices: int, away_s: float) -> Outage:
-    """Raises NotToBeHad and WorkFailed."""
+def outage(folder: Path, client: Client, *, devices: int, away_s: float, after_s: float = 15.0) -> Outage:
+    """`after_s`: between the broker's return and the silence. Raises NotToBeHad and WorkFailed."""
     with rig(folder, client, devices, 1.0, Faults()) as r:
         r.start_client()
         r.settle()
@@ -57,7 +57,7 @@ def outage(folder: Path, client: Client, *, devices: int, away_s: float) -> Outa
         time.sleep(away_s)
         back = time.monotonic()
         r.broker.start()
-        time.sleep(AFTER_S)
+        time.sleep(after_s)
         r.freeze_devices()
         _drain(r)
         counts = r.listener.snapshot()

@@ -120,7 +120,7 @@ def markdown(results: Results, command: str) -> str:
             "**where Steward's time goes** (sampled on the schedule)",
             _table(("place", "share"), rows_),
         ]
-    parts += [f"Left out: {name}: {why}." for name, why in results.skipped.items()]
+    parts += [f"Left out: {name}: {' '.join(why.split()):.200}." for name, why in results.skipped.items()]
     return "\n\n".join(parts) + "\n"
 
 

@@ -33,7 +33,8 @@ class Figures:
 
     read: points in good answers of the devices · arrived: points at the subscriber · core: share of one core
     · cpu_per_million: seconds per million points that arrived · rounds, late_*: of the healthy devices, by
-    the devices' log, None at full speed · others: share of the machine that went to other work.
+    the devices' log, None at full speed · others: share of the machine that went to other work
+    · gaps: points that Steward itself says it did not get, by cause, from its start to its last account.
     """
 
     client: str
@@ -58,6 +59,7 @@ class Figures:
     late_p50_ms: float | None = None
     late_p99_ms: float | None = None
     late_max_ms: float | None = None
+    gaps: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -234,6 +236,8 @@ def _figures(r: Rig, case: str, w: _Window, log: RequestLog) -> Figures:
         figures.late_p50_ms, figures.late_p99_ms, figures.late_max_ms = (
             rounds.late(p) for p in (50, 99, 100)
         )
+    if isinstance(r.decoder, StewardDecoder):
+        figures.gaps = r.decoder.gaps
     if not points:
         figures.notes.append(f"no value arrived, {FIRST_MESSAGE_S:g} s before the window included")
     if failed:

@@ -20,7 +20,7 @@ pytestmark = [
 ]
 
 PLAN = Plan(
-    devices=20, seconds=3, clients=("steward", "pymodbus+aiomqtt"), cases=("schedule", "faults"),
+    devices=20, seconds=2, clients=("steward", "pymodbus+aiomqtt"), cases=("schedule", "faults"),
     faults=Faults(10, 5, 30),
 )  # fmt: skip
 
@@ -43,6 +43,6 @@ def test_both_are_measured_on_the_same_devices_and_only_steward_refuses_what_is_
 
 
 def test_nothing_is_lost_while_the_broker_is_away(tmp_path: Path) -> None:
-    found = outage(tmp_path / "run", STEWARD, devices=5, away_s=3)
+    found = outage(tmp_path / "run", STEWARD, devices=5, away_s=3, after_s=2)
     assert found.read_away > 0
     assert (found.lost, found.wrong) == (0, 0)
