@@ -30,6 +30,8 @@ class DriverKind:
     factory: Callable[[Any, Clock], Driver]
 
 
+BUSES = frozenset({"modbus_rtu", "modbus_rtu_tcp", "modbus_ascii"})
+"""Kinds with Modbus units on one wire, of which 0 is everybody's address."""
 _KINDS: dict[str, DriverKind] = {}
 DRIVERS: Mapping[str, DriverKind] = MappingProxyType(_KINDS)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from drivers.registry import DRIVERS
+from drivers.registry import BUSES, DRIVERS
 from gateway.app.edge_part import edge_part, part_hash
 from gateway.app.setup import Setup
 from gateway.app.writable import writable
 from gateway.config.site import Device, Gateway, Line, check_as
 from gateway.edge.config import DeviceConfig, EdgeConfig, LineConfig
 from gateway.edge.health import DEVICE, Vitals, self_line
+from gateway.edge.wire import TCP, Wire
 from gateway.errors import BadInput
 from gateway.ports import Clock
 
@@ -52,11 +53,23 @@ def edge_config(
     )  # fmt: skip
 
 
+def wire_of(line: Line) -> Wire | None:
+    """What requests cost on a line; None where nothing is asked in registers."""
+    if line.kind == "modbus_tcp":
+        return TCP
+    if line.kind not in BUSES:
+        return None
+    ascii_frames = line.kind == "modbus_ascii"
+    options = line.options
+    bits = 1 + int(options.get("bytesize", 7 if ascii_frames else 8)) + int(options.get("stopbits", 1))
+    bits += options.get("parity", "E" if ascii_frames else "N") != "N"
+    # A byte is two characters in ASCII frames.
+    return Wire.serial(int(options.get("baud", 9600)), bits * 2 if ascii_frames else bits)
+
+
 def max_gap(line: Line) -> int:
     """Unused registers that cost less than a second request would: 50 on TCP, fewer on a serial bus."""
-    if line.kind != "modbus_rtu":
-        return 50
-    return 10 if int(line.options.get("baud", 9600)) <= 19_200 else 27
+    return (wire_of(line) or TCP).max_gap
 
 
 def _line(setup: Setup, gateway: Gateway, line: Line, clock: Clock) -> LineConfig:
@@ -64,7 +77,8 @@ def _line(setup: Setup, gateway: Gateway, line: Line, clock: Clock) -> LineConfi
     options = check_as(kind.options, line.options, setup.site.marks)
     devices = [_device(setup, gateway, line, d) for d in line.devices]
     made = f"{line.kind} {options.model_dump_json()}"
-    return LineConfig(line.id, kind.factory(options, clock), devices, max_gap(line), content=made)
+    driver = kind.factory(options, clock)
+    return LineConfig(line.id, driver, devices, max_gap(line), content=made, wire=wire_of(line))
 
 
 def _device(setup: Setup, gateway: Gateway, line: Line, device: Device) -> DeviceConfig:

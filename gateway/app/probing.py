@@ -21,12 +21,15 @@ from gateway.ports import Answer, Block, Driver
 
 
 def driver_of(endpoint: str) -> Driver:
-    """`tcp://host:port` or `rtu:PATH?baud=9600&parity=N`. Raises BadInput."""
+    """`tcp://host:port`, `rtu+tcp://host:port`, `rtu:PATH?baud=9600&parity=N`, `ascii:PATH?…`; BadInput."""
     if endpoint.startswith("tcp://"):
         kind, options = "modbus_tcp", _tcp(endpoint)
-    elif endpoint.startswith("rtu:"):
-        path, _, query = endpoint.removeprefix("rtu:").partition("?")
-        kind, options = "modbus_rtu", {"port": path, **{k: _number(v) for k, v in parse_qsl(query)}}
+    elif endpoint.startswith("rtu+tcp://"):
+        kind, options = "modbus_rtu_tcp", _tcp(endpoint)
+    elif endpoint.startswith(("rtu:", "ascii:")):
+        form, _, rest = endpoint.partition(":")
+        path, _, query = rest.partition("?")
+        kind, options = f"modbus_{form}", {"port": path, **{k: _number(v) for k, v in parse_qsl(query)}}
     else:
         raise BadInput(
             f"{endpoint!r} is no endpoint", field="ENDPOINT",

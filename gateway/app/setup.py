@@ -15,7 +15,7 @@ from alerts.matrix import DutyRole, Row
 from alerts.ruleset import RuleSet
 from drivers.profiles.bind import BoundModel, bind
 from drivers.profiles.loader import load_profile
-from drivers.registry import DRIVERS
+from drivers.registry import BUSES, DRIVERS
 from gateway.app import policy
 from gateway.app.writable import write_faults
 from gateway.config.site import Device, Line, Site, read_site
@@ -127,7 +127,7 @@ def _line_faults(site: Site, at: Path_, line: Line, device: Device, model: Bound
             (*at, "profile"), f"{device.profile} speaks {speaks}, line {line.id} is {line.kind}",
             "move the device to a line of its protocol",
         )  # fmt: skip
-    if line.kind == "modbus_rtu" and device.unit == 0:
+    if line.kind in BUSES and device.unit == 0:
         yield site.marks.error(
             (*at, "unit"), "unit 0 is the broadcast address, which nobody answers", "1 to 247"
         )

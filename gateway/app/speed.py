@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.app.edge_role import max_gap
+from gateway.app.edge_role import max_gap, wire_of
 from gateway.app.setup import Setup
 from gateway.config.site import Gateway, Line
 from gateway.edge.plan import Read, plan
@@ -31,13 +31,8 @@ def request_s(line: Line, read: Read) -> float:
     """Real seconds of one request and its answer."""
     if line.kind == "modbus_tcp":
         return TCP_REQUEST_S
-    if line.kind != "modbus_rtu":
-        return 0.0  # a talking sensor is only listened to
-    baud = int(line.options.get("baud", 9600))
-    bits = 10 if line.options.get("parity", "N") == "N" else 11
-    data = 2 * read.count if read.area in ("holding", "input") else (read.count + 7) // 8
-    silence = 35 / baud if baud <= 19_200 else 0.00175
-    return (8 + 5 + data) * bits / baud + 2 * silence
+    wire = wire_of(line)
+    return wire.read_s(read.area, read.count) if wire else 0.0  # a talking sensor is only listened to
 
 
 def highest_speed(setup: Setup) -> tuple[float, str]:

@@ -346,6 +346,9 @@ class Edge:
             link.courier.resend()
             self._numbers.filter.forget()
             link.reply(body, ok=True)
+        elif name == "retry":
+            found = [line.retry_now(body.get("device")) for line in self._fleet.lines]
+            link.reply(body, ok=any(found))
         elif name == "write":
             self._writes.command(body)
         elif name == "trace":

@@ -19,7 +19,7 @@ from gateway.edge.schedule import Grid, Load, Round
 from gateway.edge.station import Job, Station, Unread, stations_of
 from gateway.edge.stats import LineStats, UnitStats, WireCounts, unit_stats
 from gateway.edge.unit import Unit
-from gateway.ports import Clock
+from gateway.ports import Clock, Listener
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,14 @@ class Line:
         self._late_ms = 0.0
         self._urgent_ms = 0.0
         self.missed = 0
+        if isinstance(config.driver, Listener):
+            config.driver.on_heard = self._heard
+
+    def _heard(self, unit: int) -> None:
+        """A silent unit spoke by itself: it is read now."""
+        for station in self._stations:
+            if station.number == unit and station.health.open:
+                self.retry_now(station.devices[0])
 
     @property
     def id(self) -> str:

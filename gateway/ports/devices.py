@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -107,6 +107,17 @@ class Writer(Protocol):
         words: one register or one bit (0, 1) for each of `block.count`; areas holding and coil. Raises what
         `read` raises; after NoAnswer, Garbled and LineDown nobody knows whether the device took it.
         """
+
+
+@runtime_checkable
+class Listener(Protocol):
+    """A driver that hears devices by themselves, besides reading them.
+
+    `on_heard(unit)` is called on the event loop when a unit is heard again of which a read said that it is
+    silent: whoever reads need not wait for its next probe.
+    """
+
+    on_heard: Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)

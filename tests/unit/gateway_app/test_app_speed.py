@@ -26,6 +26,10 @@ def test_the_wire_time_of_a_serial_read() -> None:
     assert request_s(line("modbus_rtu", baud=9600), read) == pytest.approx(0.0625, abs=1e-4)
     assert request_s(line("modbus_rtu", baud=9600, parity="E"), read) > 0.067
     assert request_s(line("modbus_rtu", baud=115200), read) == pytest.approx(0.0081, abs=1e-4)
+    assert request_s(line("modbus_rtu_tcp", baud=9600), read) == request_s(
+        line("modbus_rtu", baud=9600), read
+    )
+    assert request_s(line("modbus_ascii", baud=9600), read) > 0.11
     assert request_s(line("ascii_line"), read) == 0
 
 

@@ -210,10 +210,12 @@ async def test_a_table_is_sent_again_on_request(site: Site) -> None:
         site.uplink.command(cmd="table", tab=tab, id=1)
         site.uplink.command(cmd="table", tab="ffffffffffff", id=2)
         site.uplink.command(cmd="dance", id=3)
-        await until(lambda: len([x for x in site.core.other if x[0] == "reply"]) == 3)
+        site.uplink.command(cmd="retry", device="d1", id=4)
+        site.uplink.command(cmd="retry", device="nobody", id=5)
+        await until(lambda: len([x for x in site.core.other if x[0] == "reply"]) == 5)
         assert set(site.core.tables) == {tab}
         replies = [body for leaf, body in site.core.other if leaf == "reply"]
-        assert [r["ok"] for r in replies] == [True, False, False]
+        assert [r["ok"] for r in replies] == [True, False, False, True, False]
 
 
 async def test_a_second_start_sends_what_the_first_kept(site: Site) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Callable
 
 import pytest
 
@@ -130,6 +131,23 @@ async def test_retry_now_probes_at_once_and_wakes_a_sleeping_line() -> None:
         # The line goes on as before.
         await b.clock.advance(601)
         assert b.sink.count[0] >= before + 8
+
+
+async def test_a_silent_unit_that_speaks_by_itself_is_read_at_once() -> None:
+    class Hearing(FakeDriver):
+        on_heard: Callable[[int], None] = staticmethod(lambda _unit: None)
+
+    b = Bench([model(4, 600.0)], [FakeUnit(silent=True)], timeout_s=0.5, driver=Hearing)
+    async with b.running():
+        while not b.units[0].open:
+            await b.clock.advance(100)
+        b.driver.units[1].silent = False
+        before = b.sink.count[0]
+        assert isinstance(b.driver, Hearing)
+        b.driver.on_heard(1)
+        await asyncio.sleep(0)
+        await b.clock.advance(0.2)
+        assert b.sink.count[0] == before + 4
 
 
 async def test_retry_now_reconnects_at_once() -> None:

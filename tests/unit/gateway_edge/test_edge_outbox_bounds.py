@@ -1,4 +1,4 @@
-"""What an outbox gives up when nobody takes anything off it: in which order, how much, and every point of it."""
+"""What an outbox gives up when nobody takes anything off it: in which order, and every point of it."""
 
 from __future__ import annotations
 
