@@ -83,4 +83,7 @@ class LineStats:
 
     def unit(self, number: int) -> UnitStats:
         """The counts of one unit, made when it is first asked."""
-        return self.units.setdefault(number, UnitStats())
+        found = self.units.get(number)
+        if found is None:
+            found = self.units[number] = UnitStats()
+        return found

@@ -10,6 +10,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from gateway.codec.runs import in_runs, plain_numbers
 from gateway.codec.shapes import a_tab, a_text, an_int, an_object, floats, head, ints
 from gateway.codec.wire import MAX_POINTS, BadMessage
 from gateway.model import GOOD, MessageKey, Ms
@@ -34,7 +35,7 @@ class Data:
     hist: bool = False
 
     def encode(self) -> bytes:
-        """JSON; quality only where it is not GOOD; NaN becomes null."""
+        """JSON; quality only where it is not GOOD; NaN becomes null; long runs of i and dt as pairs."""
         odd = np.flatnonzero(self.q != GOOD)
         body: dict[str, Any] = {
             "boot": self.boot,
@@ -42,9 +43,9 @@ class Data:
             "seq": self.seq,
             "tab": self.tab,
             "t": self.t,
-            "i": self.i.tolist(),
-            "dt": self.dt.tolist(),
-            "v": self.v.tolist(),
+            "i": in_runs(self.i, step=1),
+            "dt": in_runs(self.dt, step=0),
+            "v": plain_numbers(self.v),
         }
         if len(odd):
             body["q"] = {str(k): int(self.q[k]) for k in odd}
@@ -56,7 +57,7 @@ class Data:
     def decode(cls, payload: bytes) -> Data:
         """Raises BadMessage."""
         body = an_object(payload)
-        i, dt = ints(body, "i"), ints(body, "dt")
+        i, dt = ints(body, "i", step=1), ints(body, "dt", step=0)
         v = floats(body, "v")
         if not len(i) == len(dt) == len(v) or not 0 < len(i) <= MAX_POINTS:
             raise BadMessage(f"i, dt and v have {len(i)}, {len(dt)} and {len(v)} entries")

@@ -9,7 +9,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from gateway.codec.wire import LANES, MAX_BYTES, TAB, BadMessage
+from gateway.codec.runs import expanded
+from gateway.codec.wire import LANES, MAX_BYTES, MAX_POINTS, TAB, BadMessage
 
 
 def an_object(payload: bytes) -> dict[str, Any]:
@@ -57,11 +58,15 @@ def a_tab(body: Mapping[str, Any]) -> str:
     return tab
 
 
-def ints(body: Mapping[str, Any], key: str) -> NDArray[np.int64]:
-    """A column of whole numbers from 0 to 2^53. Raises BadMessage."""
+def ints(body: Mapping[str, Any], key: str, *, step: int = 0) -> NDArray[np.int64]:
+    """A column of whole numbers from 0 to 2^53, pairs being runs that grow by `step`. Raises BadMessage."""
     values = body.get(key)
-    if not isinstance(values, list) or not all(type(x) is int for x in values):
+    if not isinstance(values, list):
         raise BadMessage(f"{key}: a list of whole numbers is needed")
+    if list in map(type, values):
+        values = expanded(values, step, MAX_POINTS)
+    if values is None or not all(type(x) is int for x in values):
+        raise BadMessage(f"{key}: a list of whole numbers, or of runs [first, count], is needed")
     try:
         out = np.array(values, np.int64)
     except OverflowError as e:

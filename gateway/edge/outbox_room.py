@@ -148,8 +148,7 @@ class Maker:
     def _drop(self, found: Sequence[_Found], more: Callable[[Ms], bool]) -> None:
         """Rows from the oldest on while `more` (of the row's time) says so."""
         for n, boot, lane, tab, points, payload in found:
-            body = orjson.loads(payload)
-            if not more(int(body["t"])):
+            if not more(int(orjson.loads(payload)["t"])):
                 return
             self._db.execute("DELETE FROM rows WHERE n=?", (n,))
             self.room.count += Count(1, points, len(payload) + ROW_BYTES, points if lane == "backlog" else 0)
@@ -157,5 +156,6 @@ class Maker:
             self.room.rows[lane] += 1
             if points:
                 names = self._devices[tab]
-                indexes = [EventMessage.decode(payload).i] if lane == "event" else body["i"]
+                event = lane == "event"
+                indexes = [EventMessage.decode(payload).i] if event else Data.decode(payload).i.tolist()
                 self.room.thinned.update((boot, names[i]) for i in indexes)

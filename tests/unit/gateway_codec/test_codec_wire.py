@@ -48,6 +48,26 @@ def test_data_reads_back(rows: list[tuple[int, int, float, int]], seq: int, hist
         assert np.array_equal(a, b)
 
 
+@given(
+    st.integers(0, 400), st.integers(1, 90), st.integers(0, 10**6), st.lists(st.integers(0, 499), max_size=9)
+)
+def test_runs_of_indexes_and_times_are_pairs(first: int, count: int, dt: int, others: list[int]) -> None:
+    i = np.array([*range(first, first + count), *others])
+    times = np.full(len(i), dt)
+    m = Data("b", "live", 1, TAB, 0, i, times, i.astype(float), np.zeros(len(i), np.uint8))
+    back = Data.decode(m.encode())
+    for a, b in ((back.i, i), (back.dt, times), (back.v, i.astype(float))):
+        assert np.array_equal(a, b)
+
+
+def test_sixty_registers_of_a_device_take_few_bytes() -> None:
+    n, v, good = np.arange(60), np.arange(51000.0, 51060.0), np.zeros(60, np.uint8)
+    m = Data("20261122T085000-a1b2c3", "live", 12345, TAB, 1_790_000_000_000, n, n * 0 + 7, v, good)
+    body = orjson.loads(m.encode())
+    assert (body["i"], body["dt"], body["v"][:2]) == ([[0, 60]], [[7, 60]], [51000, 51001])
+    assert len(m.encode()) < 60 * 9
+
+
 def test_not_a_number_travels_as_null() -> None:
     one = np.array([1])
     m = Data("b", "live", 1, TAB, 0, one, one, np.array([np.nan]), np.array([97], np.uint8))
@@ -74,6 +94,12 @@ GOOD = {"boot": "b", "lane": "live", "seq": 1, "tab": TAB, "t": 5, "i": [0], "dt
         ({"i": [True]}, "i"),
         ({"i": [2**70]}, "i"),
         ({"i": "0"}, "i"),
+        ({"i": [[0]]}, "i"),
+        ({"i": [[0, 0]]}, "i"),
+        ({"i": [[0, 1.5]]}, "i"),
+        ({"i": [[0, 2**40]]}, "i"),
+        ({"i": [[0, 900], [0, 900]]}, "i"),
+        ({"i": [[-5, 3]], "dt": [[0, 3]], "v": [1, 2, 3]}, "i"),
         ({"i": [0, 1]}, "entries"),
         ({"i": [], "dt": [], "v": []}, "entries"),
         ({"v": ["1"]}, "v"),
