@@ -16,7 +16,7 @@ from gateway.codec import Data, EventMessage
 from gateway.edge.agent import DeviceConfig, Edge, EdgeConfig, Hello, LineConfig
 from gateway.model import Point
 from tests.contract.mosquitto_server import MOSQUITTO, Mosquitto
-from tests.unit.gateway_edge.edge_fakes import FakeCore, FakeDriver, FakeModel, FakeUnit, points, until
+from tests.unit.gateway_edge.edge_fakes import FakeCore, FakeDriver, FakeModel, FakeUnit, points, stop, until
 
 pytestmark = [pytest.mark.mosquitto, pytest.mark.skipif(MOSQUITTO is None, reason="no Mosquitto installed")]
 
@@ -98,9 +98,7 @@ async def running(plant: Plant) -> AsyncIterator[Plant]:
     try:
         yield plant
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await stop(*tasks)
 
 
 @pytest.mark.slow

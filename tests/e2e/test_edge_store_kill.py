@@ -16,7 +16,7 @@ import pytest
 
 from gateway.codec import Ack, Data, EventMessage
 from tests.contract.mosquitto_server import MOSQUITTO, Mosquitto
-from tests.unit.gateway_edge.edge_fakes import FakeCore, until
+from tests.unit.gateway_edge.edge_fakes import FakeCore, stop, until
 
 pytestmark = [
     pytest.mark.slow,
@@ -121,7 +121,5 @@ async def test_an_edge_that_is_killed_at_any_instant_loses_nothing_that_it_commi
         assert len(core.stored) > KILLS // 2
         assert any(isinstance(m, EventMessage) for m in core.messages)
     finally:
-        server.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await server
+        await stop(server)
         await broker.stop()
