@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
+from drivers.modbus import TcpDriver, TcpOptions
 from gateway.adapters.clock import ManualClock, SystemClock
 from gateway.edge.outputs import CoilOutput, CommandOutput, Danger, FileOutput, OutputFailed, Outputs
 from gateway.model import Point
-from gateway.ports import Answer, Block, LineDown, Writer
+from gateway.ports import Answer, Block, Writer
 from tests.unit.gateway_edge.edge_fakes import FakeDriver, FakeModel
 
 CALL = Point("lift-1", "lift.alarm_button", kind="digital", life=True)
@@ -139,31 +139,6 @@ async def test_a_program_is_run_and_its_failure_is_one(tmp_path: Path) -> None:
 # ── a relay module ────────────────────────────────────────────────────────────────────────────────────
 
 
-class TcpRelay:
-    """A driver that can write, on Modbus TCP."""
-
-    def __init__(self, port: int) -> None:
-        self.client = AsyncModbusTcpClient("127.0.0.1", port=port, timeout=2, retries=0)
-
-    async def open(self) -> None:
-        if not self.client.connected and not await self.client.connect():
-            raise LineDown("no relay")
-
-    async def close(self) -> None:
-        self.client.close()
-
-    async def read(self, block: Block, timeout_s: float) -> Answer:
-        if not self.client.connected:
-            raise LineDown("not connected")
-        answer = await self.client.read_coils(block.address, count=1, device_id=block.unit)
-        return Answer(block, 0, np.array(answer.bits[:1], np.uint16))
-
-    async def write(self, block: Block, words: Sequence[int], timeout_s: float) -> None:
-        if not self.client.connected:
-            raise LineDown("not connected")
-        await self.client.write_coil(block.address, bool(words[0]), device_id=block.unit)
-
-
 async def test_a_coil_is_written_and_read_back() -> None:
     bits = [SimData(0, values=[False] * 16, datatype=DataType.BITS)]
     words = [SimData(0, values=[0], datatype=DataType.REGISTERS)]
@@ -171,7 +146,7 @@ async def test_a_coil_is_written_and_read_back() -> None:
     server = ModbusTcpServer(coils, address=("127.0.0.1", 0))
     await server.listen()
     port = server.transport.sockets[0].getsockname()[1]  # type: ignore[attr-defined]  # a Server
-    relay = TcpRelay(port)
+    relay = TcpDriver(TcpOptions(host="127.0.0.1", port=port), SystemClock())
     assert isinstance(relay, Writer)
     try:
         with pytest.raises(OutputFailed, match="not connected"):
