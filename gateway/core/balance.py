@@ -76,7 +76,7 @@ class Balance:
         devices, clean = [], []
         for name, d in account.devices.items():
             old = before.devices.get(name, DeviceAccount()) if before is not None else DeviceAccount()
-            if d.stored + d.suppressed > old.stored + old.suppressed:
+            if _taken(d) > _taken(old):
                 devices.append(name)
                 if sum(d.gaps.values()) == sum(old.gaps.values()):
                     clean.append(name)
@@ -140,3 +140,8 @@ class Balance:
         self._stored[key] = int(body["stored"])
         if body.get("account"):
             self._accounts[key] = Account.decode(orjson.dumps(body["account"]))
+
+
+def _taken(d: DeviceAccount) -> int:
+    """Points that were read, whatever became of them."""
+    return d.stored + d.suppressed + d.thinned

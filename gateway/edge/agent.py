@@ -61,7 +61,7 @@ class Edge:
         self._control, self._pushes = control, None if control is None else Pushes(control, clock, self)
         self._writes: Writes
         self._guard = ClockGuard(clock)
-        self._outbox = Outbox(config.data_dir / "outbox.db", config.outbox_bytes)
+        self._outbox = Outbox(config.data_dir / "outbox.db", config.outbox_bytes, config.outbox_days)
         self._writer = ThreadPoolExecutor(1, "outbox")
         self._wake, self._urgent = asyncio.Event(), asyncio.Event()
         self._numbers: Numbers
@@ -100,6 +100,7 @@ class Edge:
     async def _begin(self) -> None:
         config = self._config
         self.boot = await self._in_writer(self._outbox.open, self._clock.now())
+        self._guard.resume(self._outbox.last_t)
         topic = Topic(config.estate, config.gateway, "")
         self._numbers = Numbers(topic, self.boot, self._outbox.first_n, self._notice)
         self._fleet = Fleet(self._numbers, self._clock, self._guard, self._outbox.lessons)
@@ -265,7 +266,7 @@ class Edge:
         collector, packer, tally = numbers.collector, numbers.packer, numbers.tally
         batch, attrs = collector.take()
         turn = Turn(self._guard.now(), acks=self._link.take_acks())
-        passed = numbers.filter.process(batch, collector.changed(batch, attrs))
+        passed = numbers.filter.process(batch, collector.changed(batch, attrs), doubtful=self._guard.doubtful)
         devices = numbers.device_of[batch.gid]
         over = passed & packer.analog(batch) if self._outbox.full else np.zeros(len(batch), np.bool_)
         tally.readings(devices[passed], devices[~passed])

@@ -124,15 +124,16 @@ class Filters:
         for part in self._parts:
             part.forget()
 
-    def process(self, batch: Batch, force: Mask | None = None) -> Mask:
+    def process(self, batch: Batch, force: Mask | None = None, *, doubtful: bool = False) -> Mask:
         """See Filter.process."""
         if len(self._parts) == 1:
-            return self._parts[0].process(batch, force)
+            return self._parts[0].process(batch, force, doubtful=doubtful)
         passed = np.zeros(len(batch), np.bool_)
         for n, rows in self._owned(batch):
             part = batch[rows]
             part.gid = part.gid - self._starts[n]
-            passed[rows] = self._parts[n].process(part, None if force is None else force[rows])
+            mine = None if force is None else force[rows]
+            passed[rows] = self._parts[n].process(part, mine, doubtful=doubtful)
             batch.t[rows], batch.q[rows] = part.t, part.q
         return passed
 
