@@ -207,9 +207,9 @@ async def test_a_new_edge_is_known_to_the_running_broker_at_once(there: Installa
     assert "takes the new user from now on" in done.stdout
     secret = there.data / "edges" / "gw-2.env"
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600
-    name, _, url = secret.read_text(encoding="utf-8").strip().partition("=")
-    assert name == "STEWARD_MQTT"
-    address = MqttAddress.parse(url)
+    given = dict(line.split("=", 1) for line in secret.read_text(encoding="utf-8").splitlines())
+    assert given.keys() == {"STEWARD_MQTT", "STEWARD_EDGE_KEY"}
+    address = MqttAddress.parse(given["STEWARD_MQTT"])
     async with address.client("gw-2-test") as client:
         await client.publish("steward/v1/happiness-lane/gw-2/status", b"{}", qos=1)
     wrong = MqttAddress(address.host, address.port, address.user, "guess")
