@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 HALF_FRAME_S = 5.0
 """After a pause of this length the rest of a half frame will not come: the sender repeats it whole."""
+DEAF_S = 5.0
+"""After a longer pause of listening a device counts as not heard until it speaks again."""
 MAX_UNSENT = 65_536
 MAX_STRANGERS = 64
 SYNC_EVERY_S = 3600.0
@@ -125,6 +127,7 @@ class Gb26875Driver:
         self._room = 2 * len(self._stations) + 8
         self._server: asyncio.Server | None = None
         self._strangers: set[int] = set()
+        self._closed_at = clock.monotonic()
         self.counts: Counter[str] = Counter()
         self.on_heard: Callable[[int], None] = lambda _unit: None
 
@@ -135,6 +138,9 @@ class Gb26875Driver:
         if self._server is not None:
             return
         o = self._options
+        if self.now_s() - self._closed_at > DEAF_S:
+            for station in self._stations.values():
+                station.heard_at = -1.0  # somebody else may have confirmed what it said meanwhile
         try:
             self._server = await asyncio.get_running_loop().create_server(lambda: _Link(self), o.host, o.port)
         except OSError as e:
@@ -144,7 +150,7 @@ class Gb26875Driver:
         """Hang up and stop listening; idempotent."""
         if self._server is not None:
             self._server.close()
-            self._server = None
+            self._server, self._closed_at = None, self.now_s()
         for link in list(self._links):
             link.abort()
         await asyncio.sleep(0)

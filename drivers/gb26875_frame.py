@@ -158,7 +158,11 @@ class Splitter:
             return False
         n = int.from_bytes(buffer[24:26], "little")
         size = OVERHEAD + n
-        if n <= MAX_DATA and len(buffer) < size:
+        if n > MAX_DATA:
+            self.bad += 1
+            self._drop(1)
+            return True
+        if len(buffer) < size:
             return False
         try:
             frame = decode(bytes(buffer[:size]))

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from alerts.rules import Digital, Limit, Rule
 from gateway.app.setup import Setup
+from gateway.app.writable import WATCHED_ONLY
 from gateway.config.site import Gateway, OutputConfig
 from gateway.edge.config import EdgeConfig
-from gateway.edge.outputs import CoilOutput, CommandOutput, Danger, FileOutput, Output, Outputs
+from gateway.edge.outputs import CoilOutput, CommandOutput, Danger, FileOutput, Output, OutputFailed, Outputs
 from gateway.ports import Clock
 
 
@@ -17,7 +18,7 @@ def outputs_of(
     setup: Setup, gateway: Gateway, config: EdgeConfig, clock: Clock, online: Callable[[], bool]
 ) -> Outputs:
     """With the drivers of `config`. A relay whose line is changed while the edge runs needs its restart."""
-    made = {o.id: _output(setup, config, o) for o in gateway.outputs}
+    made = {o.id: output_of(setup, config, o) for o in gateway.outputs}
     return Outputs(made, dangers(setup, gateway.id), clock, online)
 
 
@@ -57,10 +58,30 @@ def _danger(rule: Rule) -> Iterator[Danger]:
             yield Danger(f"<{or_equal}", low, rule.on_delay_s)
 
 
-def _output(setup: Setup, config: EdgeConfig, o: OutputConfig) -> Output:
+def output_of(setup: Setup, config: EdgeConfig, o: OutputConfig) -> Output:
+    """One that can be switched in this configuration, or one that says why it cannot."""
     if o.kind == "file":
         return FileOutput(setup.site.path.parent / o.path)
     if o.kind == "command":
         return CommandOutput(o.on, o.off)
-    driver = next(line.driver for line in config.lines if line.id == o.line)
-    return CoilOutput(driver, o.unit, o.coil)
+    line = next((line for line in config.lines if line.id == o.line), None)
+    if line is None:
+        return Unusable(f"line {o.line} is not part of the configuration in use")
+    watched_only = {
+        p.asset for d in line.devices if d.unit == o.unit for p in d.model.points
+        if p.asset not in setup.assets or setup.assets[p.asset].kind in WATCHED_ONLY
+    }  # fmt: skip
+    if watched_only:
+        return Unusable(f"unit {o.unit} of line {o.line} reads {', '.join(sorted(watched_only))} now")
+    return CoilOutput(line.driver, o.unit, o.coil)
+
+
+class Unusable:
+    """An output that the configuration in use leaves no way to: says so at each try."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    async def put(self, *, on: bool) -> None:
+        """Raises OutputFailed."""
+        raise OutputFailed(f"cannot be switched {'on' if on else 'off'}: {self._why}")

@@ -19,7 +19,9 @@ WATCHED_ONLY = ("elevator", "fire")
 
 def write_faults(site: Site, at: Path_, line: Line, device: Device, model: BoundModel) -> Iterator[BadInput]:
     """Everything that is wrong with it, each with its place."""
-    kinds = {site.assets[a].kind for a in (device.asset, *device.assets.values()) if a in site.assets}
+    # All that is behind the same unit number, and what the profile is for: one box may be several devices.
+    boxed = [a for d in line.devices if d.unit == device.unit for a in (d.asset, *d.assets.values())]
+    kinds = {site.assets[a].kind for a in boxed if a in site.assets} | {model.profile.kind}
     tags = [p.tag for p in model.points]
     for tag, rule in device.writes.items():
         place = (*at, "writes", tag)

@@ -8,6 +8,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -170,7 +171,8 @@ class Edge:
             raise WorkFailed("polling has ended; a new configuration holds from the next start")
         await self._commit(self._place(config))
         change = await self._fleet.change(config.lines)
-        self._config = config
+        # Lines that go on keep their drivers; those of the new configuration were never opened.
+        self._config = replace(config, lines=self._fleet.configs)
         self._link.announce(config, self._numbers.tables())
         log.info(
             "configuration applied cfg=%s kept=%d stopped=%s started=%s",
@@ -234,7 +236,7 @@ class Edge:
             self._wake.clear()
             self._urgent.clear()
             while self._link.commands:
-                await self._command(self._link.commands.popleft())
+                await self._obey(self._link.commands.popleft())
             while self._wishes:
                 await self._apply(*self._wishes.popleft())
             if self._pushes is not None:
@@ -331,6 +333,13 @@ class Edge:
         }
 
     # ── commands and the beat ─────────────────────────────────────────────────────────────────────
+
+    async def _obey(self, body: dict[str, Any]) -> None:
+        """Whatever is wrong with a command, the edge goes on reading."""
+        try:
+            await self._command(body)
+        except Exception:
+            log.exception("command failed cmd=%.40r; report this", body.get("cmd"))
 
     async def _command(self, body: dict[str, Any]) -> None:
         name, link = body.get("cmd"), self._link

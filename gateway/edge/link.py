@@ -131,8 +131,17 @@ class Link:
                     return
                 self._acks.append(ack)
             elif topic == self.topic("cmd"):
-                self.commands.append(decode_object(payload))
+                self.commands.append(_answerable(decode_object(payload)))
         except BadMessage as e:
             log.warning("message refused topic=%s cause=%r", topic, str(e))
             return
         self._wake(False)
+
+
+def _answerable(command: dict[str, Any]) -> dict[str, Any]:
+    """The command. Raises BadMessage for one that can be read but not written back: nested too deeply."""
+    try:
+        orjson.dumps(command)
+    except TypeError as e:
+        raise BadMessage(f"cmd: {e}") from e
+    return command

@@ -182,12 +182,11 @@ class Outputs:
         try:
             while True:
                 wanted = self.wanted
-                for name in self._outputs:
-                    await self._put(name, on=wanted)
+                # At once: one that hangs must not delay the siren.
+                await asyncio.gather(*(self._put(name, on=wanted) for name in self._outputs))
                 await self._pause()
         finally:
-            for name in [n for n, on in self._told.items() if on]:
-                await self._put(name, on=False)
+            await asyncio.gather(*(self._put(n, on=False) for n, on in list(self._told.items()) if on))
 
     async def _pause(self) -> None:
         """Until something is heard, at most LOOK_S: the link and delays are looked at."""

@@ -48,6 +48,11 @@ class Fleet:
         """The lines of the present configuration."""
         return [p.line for p in self._polled.values()]
 
+    @property
+    def configs(self) -> list[LineConfig]:
+        """What the lines that run were made from, with the drivers that they use."""
+        return [p.config for p in self._polled.values()]
+
     def answering(self) -> dict[str, bool]:
         """Whether each device answers: its line stands and its breaker is closed."""
         return {u.config.id: p.line.up and not u.open for p in self._polled.values() for u in p.units}

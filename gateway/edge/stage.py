@@ -54,20 +54,28 @@ class Stage:
         if self.state.trial:
             log.warning("configuration version=%d was on trial when the edge ended; back to %s",
                         self.state.version, self.state.previous or "the site file")  # fmt: skip
-            self._write(replace(self.state, version=self.state.previous, previous=0, trial=False))
+            self._decide(replace(self.state, version=self.state.previous, previous=0, trial=False))
         if self.state.version and self.state.base != base:
             log.warning("the site file was changed after version=%d came; it holds", self.state.version)
-            self._write(replace(self.state, version=0, previous=0))
+            self._decide(replace(self.state, version=0, previous=0))
         if self.state.base != base:
-            self._write(replace(self.state, base=base))
+            self._decide(replace(self.state, base=base))
         self._tidy()
         site = self.site
         if site is not None and not site.is_file():
             log.error("configuration version=%d is missing from %s; the site file holds",
                       self.state.version, self._folder)  # fmt: skip
-            self._write(replace(self.state, version=0, previous=0))
+            self._decide(replace(self.state, version=0, previous=0))
             return None
         return site
+
+    def _decide(self, state: State) -> None:
+        """Hold to it even when the disk does not take it: the next start decides the same."""
+        try:
+            self._write(state)
+        except Retryable as e:
+            log.error("configuration's state is not written cause=%r; it holds until the edge ends", str(e))
+            self.state = state
 
     @property
     def site(self) -> Path | None:

@@ -61,6 +61,7 @@ class Pushes:
         self._asked: Mapping[str, Any] = {}
         self.trial: Trial | None = None
         self.taken_back = 0
+        self._stuck = False
 
     def facts(self) -> dict[str, float]:
         """Part of each account. cfg_version 0: the edge's own site file."""
@@ -148,6 +149,18 @@ class Pushes:
         verdict = trial.judge(
             self._clock.monotonic(), self._host.answering(), core_silent=self._host.core_silent
         )
+        try:
+            await self._carry_out(trial, verdict)
+        except StewardError as e:
+            if not self._stuck:
+                log.error(
+                    "end of the trial is not written version=%d cause=%r; tried again", trial.version, str(e)
+                )
+            self._stuck = True
+        else:
+            self._stuck = False
+
+    async def _carry_out(self, trial: Trial, verdict: Verdict) -> None:
         if verdict is Verdict.KEEP:
             await asyncio.to_thread(self._stage.keep)
             self.trial = self._old = None

@@ -108,7 +108,7 @@ class Writes:
 
     def _answer(self, body: Mapping[str, Any], answer: dict[str, Any], *, remember: bool) -> None:
         self._counts[answer["result"]] += 1
-        if answer["result"] == "mismatch":
+        if answer["result"] in ("mismatch", "unknown"):
             self._unmatched.add(str(body["point"]))
         elif answer["result"] == "done":
             self._unmatched.discard(str(body["point"]))
@@ -187,7 +187,10 @@ class Writes:
             raise
         except DeviceError as e:
             unsure = f"{e.cause}: {e}"  # nobody knows whether the device took it: what it holds decides
-        after = await self._read_back(target, words)
+        try:
+            after = await self._read_back(target, words)
+        except DeviceError as e:
+            return {"ok": False, "result": "unknown", "code": "unconfirmed", "error": unsure or str(e)}
         facts = {"old": _value(target, before), "new": _value(target, after)}
         if after.words.tolist() == words:
             return {"ok": True, "result": "done", **facts}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,10 @@ import pytest
 import yaml
 
 from gateway.adapters.clock import ManualClock
-from gateway.app.edge_outputs import dangers, outputs_of, watched
+from gateway.app.edge_outputs import dangers, output_of, outputs_of, watched
 from gateway.app.edge_role import choose, edge_config
 from gateway.app.setup import Setup, load_setup
-from gateway.edge.outputs import Danger
+from gateway.edge.outputs import Danger, OutputFailed
 from gateway.errors import Problems
 from tests.e2e.chain_support import DEVICES, GATEWAY, site_file
 
@@ -72,3 +73,19 @@ def test_only_devices_with_danger_are_listened_to(tmp_path: Path) -> None:
     assert [d.content for line in after.lines for d in line.devices] == [
         d.content for line in config.lines for d in line.devices
     ]
+
+
+async def test_a_relay_whose_way_has_gone_says_so_and_is_never_switched(tmp_path: Path) -> None:
+    """A configuration that came over the bus may not have its line, or may read a lift at its unit."""
+    setup = setup_with(tmp_path, RELAY)
+    gateway, clock = choose(setup, GATEWAY), ManualClock()
+    config = edge_config(setup, tmp_path, gateway, clock)
+    line = next(line for line in config.lines if line.id == "tcp")
+    lift = replace(next(d for d in line.devices if d.id == "lift-box"), unit=9)
+    for lines, said in (
+        ([], "not part of the configuration"),
+        ([replace(line, devices=[lift])], "reads lift-1"),
+    ):
+        output = output_of(setup, replace(config, lines=lines), gateway.outputs[0])
+        with pytest.raises(OutputFailed, match=said):
+            await output.put(on=True)

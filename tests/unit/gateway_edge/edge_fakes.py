@@ -227,7 +227,10 @@ class MemoryUplink:
         return True
 
     def command(self, **body: Any) -> None:
-        self._on_message(self.hello.subscribe[1], orjson.dumps(body))
+        self.heard(self.hello.subscribe[1], orjson.dumps(body))
+
+    def heard(self, topic: str, payload: bytes) -> None:
+        self._on_message(topic, payload)
 
     async def run(self, on_message: Callable[[str, bytes], None], on_state: Callable[[bool], None]) -> None:
         self._on_message = on_message

@@ -218,6 +218,18 @@ async def test_a_table_is_sent_again_on_request(site: Site) -> None:
         assert [r["ok"] for r in replies] == [True, False, False, True, False]
 
 
+async def test_a_command_that_cannot_be_answered_is_refused_and_the_edge_goes_on(site: Site) -> None:
+    async with site.running():
+        await until(lambda: bool(site.core.tables))
+        deep = b'{"cmd":"x","id":' + b"[" * 300 + b"]" * 300 + b"}"
+        site.uplink.heard(site.uplink.hello.subscribe[1], deep)
+        seen = site.count
+        site.uplink.command(cmd="dance", id=3)
+        await until(lambda: any(x[0] == "reply" for x in site.core.other))
+        await until(lambda: site.count > seen + 10)
+    assert [body["id"] for leaf, body in site.core.other if leaf == "reply"] == [3]
+
+
 async def test_a_second_start_sends_what_the_first_kept(site: Site) -> None:
     async with site.running(up=False) as first:
         await until(lambda: site.count > 60)

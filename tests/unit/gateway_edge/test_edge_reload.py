@@ -145,6 +145,8 @@ async def test_of_fifty_devices_the_one_that_was_edited_changes_and_the_others_m
         change = await plant.change(edge, plant.config([plant.line(d) for d in again], "two"))
         assert (change.stopped, change.started) == (("to-meter-7",), ("to-meter-7",))
         assert len(change.kept) == 49
+        in_use = {line.id: line.driver for line in edge.config.lines}
+        assert all(in_use[f"to-{d.id}"] is plant.drivers[f"to-{d.id}"][d.id == "meter-7"] for d in devices)
         await plant.go(5)
         await plant.end(edge)
     for n in range(50):

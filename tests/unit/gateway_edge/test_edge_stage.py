@@ -224,6 +224,24 @@ def test_a_damaged_state_means_the_own_site_file(tmp_path: Path, damage: bytes) 
     assert in_use(tmp_path) is None
 
 
+def test_a_full_disk_does_not_keep_an_edge_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared(tmp_path)
+    stage = Stage(tmp_path)
+    stage.open("base")
+    stage.put(9, NEW)
+    stage.try_out(9)
+
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("gateway.edge.stage._write_through", full)
+    for _ in range(2):
+        site = Stage(tmp_path).open("base")
+        assert site is None or site.read_text(encoding="utf-8") != "new", "a trial does not outlive its edge"
+
+
 def test_files_that_have_gone_mean_the_own_site_file(tmp_path: Path) -> None:
     prepared(tmp_path)
     shutil.rmtree(tmp_path / "v5")
