@@ -8,31 +8,24 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Literal
 
-import serial
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from drivers.profiles.textline import MAX_LINE, frame, parse
+from drivers.serial_port import PortOptions, SerialPort
 from gateway.model import Ms
-from gateway.ports import Answer, Block, Clock, Garbled, LineDown, NoAnswer
+from gateway.ports import Answer, Block, Clock, Garbled, NoAnswer
 
 __all__ = ["AsciiLineDriver", "AsciiLineOptions", "frame", "parse"]
 
 
-class AsciiLineOptions(BaseModel):
+class AsciiLineOptions(PortOptions):
     """A serial line of talking sensors.
 
     id_field: number of the field that tells several sensors of one line apart (compared with the device's
     unit); null when there is only one sensor, whatever its unit.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    port: str = Field(min_length=1)
-    baud: int = Field(9600, ge=300, le=1_000_000)
-    parity: Literal["N", "E", "O"] = "N"
-    stopbits: Literal[1, 2] = 1
-    bytesize: Literal[7, 8] = 8
     id_field: int | None = Field(1, ge=1, le=80)
 
 
@@ -48,33 +41,23 @@ class AsciiLineDriver:
     def __init__(self, options: AsciiLineOptions, clock: Clock) -> None:
         self._options = options
         self._clock = clock
-        self._port: serial.Serial | None = None
         self._buffer = b""
         self._fresh: dict[tuple[str, int], _Sentence] = {}
         self._damaged = ""
         self._news = asyncio.Event()
-        self._lost = ""
+        self._port = SerialPort(options, self._hear, self._news.set)
 
     async def open(self) -> None:
         """Open the port and begin to listen. Raises LineDown. Idempotent when open."""
-        if self._port is not None:
+        if self._port.is_open:
             return
-        o = self._options
-        try:
-            self._port = serial.Serial(
-                o.port, o.baud, o.bytesize, o.parity, o.stopbits, timeout=0, exclusive=True
-            )
-            self._port.reset_input_buffer()
-        except (serial.SerialException, OSError) as e:
-            self._drop_port()
-            raise LineDown(f"{o.port} cannot be opened: {e}") from e
-        self._buffer, self._damaged, self._lost = b"", "", ""
+        self._port.open()
+        self._buffer, self._damaged = b"", ""
         self._fresh.clear()
-        asyncio.get_running_loop().add_reader(self._port.fileno(), self._receive)
 
     async def close(self) -> None:
         """Stop listening; idempotent."""
-        self._drop_port()
+        self._port.close()
 
     async def read(self, block: Block, timeout_s: float) -> Answer:
         """The sentence `block.sentence` of sensor `block.unit` that came since the last read of it.
@@ -85,8 +68,7 @@ class AsciiLineDriver:
         started = self._clock.monotonic()
         key = (block.sentence, block.unit if self._options.id_field is not None else 0)
         while (sentence := self._fresh.pop(key, None)) is None:
-            if self._port is None:
-                raise LineDown(f"{self._options.port} is closed{self._lost}")
+            self._port.need()
             left = timeout_s - (self._clock.monotonic() - started)
             if left <= 0:
                 self._give_up(block)
@@ -105,15 +87,7 @@ class AsciiLineDriver:
             raise Garbled(f"{self._options.port}: {damaged}")
         raise NoAnswer(f"{self._options.port}: no {block.sentence} sentence of sensor {block.unit}")
 
-    def _receive(self) -> None:
-        assert self._port is not None
-        try:
-            data = self._port.read(4096)
-        except (serial.SerialException, OSError) as e:
-            self._lost = f": {e}"
-            self._drop_port()
-            self._news.set()
-            return
+    def _hear(self, data: bytes) -> None:
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         for line in lines:
             self._take(line)
@@ -132,9 +106,3 @@ class AsciiLineDriver:
             return
         self._fresh[fields[0], unit] = _Sentence(fields, self._clock.now())
         self._news.set()
-
-    def _drop_port(self) -> None:
-        if self._port is not None:
-            asyncio.get_running_loop().remove_reader(self._port.fileno())
-            self._port.close()
-            self._port = None

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import re
-import termios
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
-import serial
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from drivers import dlt645_codec as codec
 from drivers.dlt645_codec import ANYONE, MORE, READ, READ_ADDRESS, READ_MORE, REFUSED, REPLY, Frame, Item
+from drivers.serial_port import PortOptions, SerialPort
 from drivers.trace import Frame as TracedFrame
 from drivers.trace import FrameTrace
 from gateway.model import Ms
-from gateway.ports import Answer, Block, Clock, DeviceException, Garbled, LineDown, NoAnswer, Span
+from gateway.ports import Answer, Block, Clock, DeviceException, Garbled, NoAnswer, Span
 
 QUARANTINE = 3.0
 """A meter that missed its time-out is not asked again before this many time-outs have passed."""
@@ -40,18 +39,15 @@ def _twelve(value: Any) -> str:
 Address = Annotated[str, BeforeValidator(_twelve)]
 
 
-class Dlt645Options(BaseModel):
-    """A bus of meters; `port` is the device file.
+class Dlt645Options(PortOptions):
+    """A bus of meters.
 
     addresses: {unit of the device in the site file: the twelve digits on the meter's label} · preamble: FE
     bytes that wake the meters up before a request.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    port: str = Field(min_length=1)
     baud: int = Field(2400, ge=300, le=115200)
     parity: Literal["N", "E", "O"] = "E"
-    stopbits: Literal[1, 2] = 1
     bytesize: Literal[8] = 8
     preamble: int = Field(4, ge=0, le=codec.MAX_PREAMBLE)
     addresses: dict[Annotated[int, Field(ge=0, le=255)], Address]
@@ -90,9 +86,8 @@ class Dlt645Driver:
     def __init__(self, options: Dlt645Options, clock: Clock) -> None:
         self._options = options
         self._clock = clock
-        self._port: serial.Serial | None = None
-        self._lost = ""
         self._news = asyncio.Event()
+        self._port = SerialPort(options, self._hear, self._news.set)
         self._quiet_from = 0.0
         self._quarantine: dict[str, float] = {}
         self._trace = FrameTrace()
@@ -113,24 +108,14 @@ class Dlt645Driver:
 
     async def open(self) -> None:
         """Open the port. Raises LineDown. Idempotent when open."""
-        if self._port is not None:
+        if self._port.is_open:
             return
-        o = self._options
-        try:
-            self._port = serial.Serial(
-                o.port, o.baud, o.bytesize, o.parity, o.stopbits, timeout=0, write_timeout=0, exclusive=True
-            )
-            self._port.reset_input_buffer()
-        except (serial.SerialException, OSError, termios.error) as e:  # termios: no such speed or parity
-            self._drop_port()
-            raise LineDown(f"{o.port} cannot be opened at {o.baud} {o.bytesize}{o.parity}: {e}") from e
-        self._lost = ""
+        self._port.open()
         self._forget()
-        asyncio.get_running_loop().add_reader(self._port.fileno(), self._receive)
 
     async def close(self) -> None:
         """Close the port; idempotent."""
-        self._drop_port()
+        self._port.close()
 
     async def read(self, block: Block, timeout_s: float) -> Answer:
         """The values of `block.sentence` (see dlt645_codec.Item) as `fields[1:]`; further frames included.
@@ -204,22 +189,15 @@ class Dlt645Driver:
 
     def _send(self, frame: Frame) -> None:
         self._forget()
-        if self._port is None:
-            raise LineDown(f"{self._options.port} is closed{self._lost}")
+        self._port.need()
         data = codec.encode(frame, self._options.preamble)
         self._trace.sent(self._clock.now(), self._asked or 0, data)
-        try:
-            self._port.write(data)
-        except (serial.SerialException, OSError) as e:
-            self._lost = f": {e}"
-            self._drop_port()
-            raise LineDown(f"{self._options.port}: {e}") from e
+        self._port.send(data)
 
     async def _next(self) -> tuple[Frame, Ms]:
         """The next whole frame, whoever sent it; an adapter that echoes gives our own request first."""
         while not self._frames:
-            if self._port is None:
-                raise LineDown(f"{self._options.port} is closed{self._lost}")
+            self._port.need()
             self._news.clear()
             await self._news.wait()
         frame, t = self._frames.pop(0)
@@ -249,15 +227,7 @@ class Dlt645Driver:
             if left <= 0 and self._quiet_from == before:
                 return
 
-    def _receive(self) -> None:
-        assert self._port is not None
-        try:
-            data = self._port.read(4096)
-        except (serial.SerialException, OSError) as e:
-            self._lost = f": {e}"
-            self._drop_port()
-            self._news.set()
-            return
+    def _hear(self, data: bytes) -> None:
         self._quiet_from = self._clock.monotonic()
         frames, self._rest, junk = codec.split(self._rest + data)
         self._junk = (self._junk + junk)[-256:]
@@ -266,12 +236,6 @@ class Dlt645Driver:
         self._frames += [(frame, now) for frame in frames]
         if frames:
             self._news.set()
-
-    def _drop_port(self) -> None:
-        if self._port is not None:
-            asyncio.get_running_loop().remove_reader(self._port.fileno())
-            self._port.close()
-            self._port = None
 
 
 def _numbered(frame: Frame, number: int) -> bool:

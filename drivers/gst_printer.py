@@ -6,21 +6,19 @@ so a panel that is switched off looks like a quiet one unless `silence_h` is set
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
-import serial
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from drivers.gst_printer_text import Lines, Panel
-from gateway.ports import Answer, Block, Clock, DeviceException, LineDown, NoAnswer, Span
+from drivers.serial_port import PortOptions, SerialPort
+from gateway.ports import Answer, Block, Clock, DeviceException, NoAnswer, Span
 
 SENTENCE = "gst"
 ILLEGAL_ADDRESS = 2
 
 
-class GstPrinterOptions(BaseModel):
+class GstPrinterOptions(PortOptions):
     """The serial port at the panel's printer output.
 
     silence_h: longest time without a print before the panel counts as silent; null: it may stay quiet ·
@@ -28,12 +26,6 @@ class GstPrinterOptions(BaseModel):
     prints 复位) · half_line_s: after this pause the rest of a line will not come.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    port: str = Field(min_length=1)
-    baud: int = Field(9600, ge=300, le=1_000_000)
-    parity: Literal["N", "E", "O"] = "N"
-    stopbits: Literal[1, 2] = 1
-    bytesize: Literal[7, 8] = 8
     silence_h: float | None = Field(None, gt=0, le=8784)
     quiet_is_normal: bool = False
     half_line_s: float = Field(2.0, ge=0.1, le=60)
@@ -49,40 +41,30 @@ class GstPrinterDriver:
 
     def __init__(self, options: GstPrinterOptions, clock: Clock) -> None:
         self._options, self._clock = options, clock
-        self._port: serial.Serial | None = None
+        self._port = SerialPort(options, self._hear)
         self._lines = Lines()
         self._panel = Panel(quiet_is_normal=options.quiet_is_normal)
         self._was_open = False
         self._heard_at = self._opened_at = 0.0
-        self._lost = ""
 
     async def open(self) -> None:
         """Open the port and begin to listen. Raises LineDown. Idempotent when open."""
-        if self._port is not None:
+        if self._port.is_open:
             return
-        o = self._options
-        try:
-            self._port = serial.Serial(
-                o.port, o.baud, o.bytesize, o.parity, o.stopbits, timeout=0, exclusive=True
-            )
-        except (serial.SerialException, OSError) as e:
-            self._drop_port()
-            raise LineDown(f"{o.port} cannot be opened: {e}") from e
+        self._port.open()
         self._lines.restart()
         if self._was_open:
             self._panel.doubt()
-        self._was_open, self._lost = True, ""
+        self._was_open = True
         self._opened_at = self._clock.monotonic()
-        asyncio.get_running_loop().add_reader(self._port.fileno(), self._receive)
 
     async def close(self) -> None:
         """Stop listening; idempotent."""
-        self._drop_port()
+        self._port.close()
 
     async def read(self, block: Block, timeout_s: float) -> Answer:
         """The panel's state as its prints tell it. Raises LineDown, NoAnswer after `silence_h`."""
-        if self._port is None:
-            raise LineDown(f"{self._options.port} is closed{self._lost}")
+        self._port.need()
         if block.sentence != SENTENCE:
             raise DeviceException(
                 ILLEGAL_ADDRESS, f"there is no sentence {block.sentence!r}, only {SENTENCE}"
@@ -93,23 +75,10 @@ class GstPrinterDriver:
             raise NoAnswer(f"{self._options.port}: nothing printed for {silent / 3600:.1f} h")
         return Answer(block, self._clock.now(), fields=self._panel.fields(block.unit, self._lines.refused))
 
-    def _receive(self) -> None:
-        assert self._port is not None
-        try:
-            data = self._port.read(4096)
-        except (serial.SerialException, OSError) as e:
-            self._lost = f": {e}"
-            self._drop_port()
-            return
+    def _hear(self, data: bytes) -> None:
         now = self._clock.monotonic()
         if self._lines.waiting and now - self._heard_at > self._options.half_line_s:
             self._lines.drop()
         self._heard_at = now
         for line in self._lines.feed(data):
             self._panel.take(line)
-
-    def _drop_port(self) -> None:
-        if self._port is not None:
-            asyncio.get_running_loop().remove_reader(self._port.fileno())
-            self._port.close()
-            self._port = None
