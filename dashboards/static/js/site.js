@@ -22,7 +22,7 @@ function row(asset) {
     return el("span", {}, el("small", {}, pointName(p)), out);
   }));
   return el("li", {}, el("a", { class: `asset-row ${s.worst ? `p${s.worst.priority}` : ""}`, href: `/asset/${asset.id}` }, sign,
-    el("span", {}, el("span", { class: "name" }, pick(asset.name)), el("br"), el("span", { class: "place" }, words)), values));
+    el("span", {}, el("span", { class: "name" }, pick(asset.name)), el("span", { class: "place" }, words)), values));
 }
 
 function show() {
