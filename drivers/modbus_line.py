@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import termios
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -42,7 +43,7 @@ QUARANTINE = 3.0
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 
 
-class ModbusDriver:
+class ModbusDriver(ABC):
     """What all forms share: one request at a time, and a frame is judged whole before it is believed.
 
     `stats` counts since the driver was made; `trace(True)` begins to record frames, `frames()` gives them.
@@ -71,8 +72,9 @@ class ModbusDriver:
 
     # ── the connection ────────────────────────────────────────────────────────────────────────────────
 
+    @abstractmethod
     def _make_client(self) -> Client:
-        raise NotImplementedError
+        """Not connected yet."""
 
     def _ready_port(self, client: Client) -> None:
         """Settings of the port beyond what the library knows. Raises LineDown."""
@@ -226,9 +228,9 @@ class ModbusDriver:
         else:
             counts.cut_off += 1
 
+    @abstractmethod
     async def _recover(self, ask: Ask, error: DeviceError, until: float) -> DeviceError:
         """Make the line fit for the next request; what the error turned out to be."""
-        raise NotImplementedError
 
     def _distrust(self, ask: Ask, until: float) -> None:
         """An answer may still come."""

@@ -11,6 +11,7 @@ Event-time rules for every row (the scalar rows in `alerts.scalar` say the same)
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -21,7 +22,7 @@ from alerts.engine.columns import F8, I8, NEVER, Any_, Bool, Index, Links, Round
 from gateway.model import Finding, Ms
 
 
-class Block:
+class Block(ABC):
     """Rows of one kind. `out` collects findings until the engine takes them."""
 
     STATE: ClassVar[tuple[str, ...]] = ("level", "onset", "seen")
@@ -84,9 +85,9 @@ class Block:
         """Take calm samples; a row may occur more than once, its last sample counts."""
         self.seen[role, r] = np.maximum(self.seen[role, r], t)
 
+    @abstractmethod
     def _step(self, r: I8, role: I8, t: I8, v: F8) -> None:
         """One sample for each of these different rows."""
-        raise NotImplementedError
 
     def tick(self, t: Ms, now: Ms, of: Bool | None) -> None:
         """Let time pass: to event time `t`; `now` is the core's time. `of`: positions that are meant."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import operator
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -26,7 +27,7 @@ COMPARE: Mapping[str, Callable[[float, float], bool]] = {
 }
 
 
-class ScalarRow:
+class ScalarRow(ABC):
     """What every row has: inputs with their last proof, a level, the onset of the occurrence."""
 
     names: tuple[str, ...] = ("", "")
@@ -38,9 +39,9 @@ class ScalarRow:
         self.onset: Ms = NEVER
         self.out: list[Finding] = []
 
+    @abstractmethod
     def take(self, role: int, t: Ms, v: float) -> None:
         """One trustworthy value of one input."""
-        raise NotImplementedError
 
     def tick(self, t: Ms, now: Ms) -> None:
         """Time has passed."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +36,8 @@ class ClockOrigin:
     @classmethod
     def here(cls, speed: float) -> ClockOrigin:
         """Site time is real time now."""
-        return cls(speed, time.monotonic(), int(time.time() * 1000))
+        clock = SystemClock()
+        return cls(speed, clock.monotonic(), clock.now())
 
     @classmethod
     def from_env(cls) -> ClockOrigin:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import zlib
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from gateway.model import Ms
@@ -43,7 +44,7 @@ class Surroundings:
     recall: bool = False
 
 
-class Unit:
+class Unit(ABC):
     """One asset. `step` moves it by one tick, `values` tells what its sensors say; both are deterministic.
 
     Noise depends on seed, asset, tag and tick alone, so that values do not depend on who asks how often.
@@ -59,13 +60,13 @@ class Unit:
         self.now: Ms = 0
         self._salt = zlib.crc32(f"{seed}/{asset}".encode())
 
+    @abstractmethod
     def step(self, around: Surroundings) -> None:
         """Move by `around.dt` seconds."""
-        raise NotImplementedError
 
+    @abstractmethod
     def values(self) -> dict[str, float]:
         """Reading of each tag at the present tick, in the tag's unit."""
-        raise NotImplementedError
 
     def fault(self, kind: str) -> float:
         """Severity of a fault; 0 when it is not active."""
