@@ -6,11 +6,10 @@ import asyncio
 import os
 from pathlib import Path
 
-from serial.rs485 import RS485Settings
-
 from drivers.modbus_frames import ASCII, EXCEPTIONS, MORE, RTU, TCP, Ask, Fault, Refused, whole_frames
-from drivers.modbus_line import Client, ModbusDriver, serial_client, tcp_client
+from drivers.modbus_line import ModbusDriver
 from drivers.modbus_options import ModbusAsciiOptions, RtuOptions, RtuTcpOptions, TcpOptions
+from drivers.modbus_port import Port, serial_params, tcp_params
 from gateway.ports import Clock, DeviceError, DeviceException, LineDown, NoAnswer
 
 __all__ = [
@@ -31,11 +30,11 @@ class TcpDriver(ModbusDriver):
         super().__init__(options, clock, f"{options.host}:{options.port}")
         self._options = options
 
-    def _make_client(self) -> Client:
-        return tcp_client(self._options, "socket", self._hooks())
+    def _make_port(self) -> Port:
+        return Port(tcp_params(self._options), self.wire.name, self._hear, self._lost)
 
     async def _ready(self, ask: Ask) -> None:
-        if self._client is not None and not whole_frames(self._client.ctx.recv_buffer):
+        if self._port is not None and not whole_frames(self._port.recv_buffer):
             self._drop_for_now()  # half a frame came without a request: what follows cannot be told apart
         await super()._ready(ask)
 
@@ -121,19 +120,14 @@ class _SerialDriver(_BusDriver):
         super().__init__(options, clock, options.port)
         self._options = options
 
-    def _make_client(self) -> Client:
-        return serial_client(self._options, self.wire.name, self._hooks())
+    def _make_port(self) -> Port:
+        return Port(serial_params(self._options), self.wire.name, self._hear, self._lost)
 
-    def _ready_port(self, client: Client) -> None:
-        rs485 = self._options.rs485
-        if rs485 is None:
+    def _ready_port(self, port: Port) -> None:
+        if self._options.rs485 is None:
             return
-        settings = RS485Settings(
-            rts_level_for_tx=rs485.rts_on_send, rts_level_for_rx=not rs485.rts_on_send,
-            delay_before_tx=rs485.delay_before_s, delay_before_rx=rs485.delay_after_s,
-        )  # fmt: skip
         try:
-            client.ctx.transport.sync_serial.rs485_mode = settings  # type: ignore[attr-defined]  # pymodbus' serial transport
+            port.switch_rts(self._options.rs485)
         except (ValueError, OSError, NotImplementedError) as e:
             raise LineDown(f"{self._where} cannot switch RTS by itself (option rs485): {e}") from e
 
@@ -166,5 +160,5 @@ class RtuTcpDriver(_BusDriver):
         super().__init__(options, clock, f"{options.host}:{options.port}")
         self._options = options
 
-    def _make_client(self) -> Client:
-        return tcp_client(self._options, "rtu", self._hooks())
+    def _make_port(self) -> Port:
+        return Port(tcp_params(self._options), self.wire.name, self._hear, self._lost)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drivers.linestats import LineStats
+from drivers.linestats import LineStats, UnitStats
 from drivers.modbus_frames import Ask, Fault, Found, Refused, Wire, hexed
 from drivers.trace import FrameTrace
 from gateway.ports import Clock
@@ -24,12 +24,19 @@ class Ear:
         self._sent = b""
         self._held = 0
         self._head: int | None = None
+        self._counts = UnitStats()
 
-    def begin(self, ask: Ask) -> None:
-        """From now on its answer is awaited."""
+    def begin(self, ask: Ask, frame: bytes) -> None:
+        """This request goes out now; bytes that had come before are thrown away."""
         self.heard, self.pdu, self.asked = b"", b"", ask
+        self._sent, self._held = frame, 0
         # What is written to a device is not recorded, nor what it says to that.
         self._head = self._wire.head if ask.exact is not None else None
+        self._counts = counts = self._stats.unit(ask.unit)
+        counts.requests += 1
+        counts.bytes_out += len(frame)
+        if self.trace.on:
+            self.trace.sent(self._clock.now(), ask.unit, frame, head=self._head)
 
     def end(self) -> None:
         """Whatever comes from now on is not asked for."""
@@ -39,15 +46,6 @@ class Ear:
         """A new connection holds no old bytes."""
         self._held = 0
 
-    def sending(self, frame: bytes) -> None:
-        """The request goes out; bytes that had come before are thrown away."""
-        self._sent, self._held = frame, 0
-        if self.asked is not None:
-            counts = self._stats.unit(self.asked.unit)
-            counts.requests += 1
-            counts.bytes_out += len(frame)
-            self.trace.sent(self._clock.now(), self.asked.unit, frame, head=self._head)
-
     def hear(self, data: bytes, transaction: int) -> Found | None:
         """All bytes that the connection holds, each time some come. Raises Refused."""
         self._note(data)
@@ -56,7 +54,7 @@ class Ear:
         self.heard = self._without_echo(data)
         found = self._wire.find(self.asked, transaction, self.heard) if self.heard else None
         if found is not None:
-            self._stats.unit(self.asked.unit).late += found.late
+            self._counts.late += found.late
             self.pdu, self.asked = found.pdu, None
             self._held = max(0, len(data) - len(found.frame))
         return found
@@ -68,9 +66,10 @@ class Ear:
         if self.asked is None:
             self._stats.unasked += len(new)
         else:
-            self._stats.unit(self.asked.unit).bytes_in += len(new)
-        unit = self.asked.unit if self.asked else None
-        self.trace.heard(self._clock.now(), unit, new, head=self._head)
+            self._counts.bytes_in += len(new)
+        if self.trace.on:
+            unit = self.asked.unit if self.asked else None
+            self.trace.heard(self._clock.now(), unit, new, head=self._head)
 
     def _without_echo(self, data: bytes) -> bytes:
         """What came behind the echo of our own request. That is never an answer, but to a single write."""

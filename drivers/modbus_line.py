@@ -1,10 +1,10 @@
-"""One Modbus line through pymodbus 3.16: its requests, framers and transports; the judgement is ours.
+"""One Modbus line: requests go out through pymodbus (modbus_port), answers are judged here.
 
-What the library leaves open and the drivers close (each measured against 3.16.1): it takes an answer with
-fewer registers than asked as good; it takes a TCP answer with transaction id 0; it never resynchronises a
-TCP stream after junk; on RTU it sends without the 3.5 characters of silence, and a late answer can pass as
-the answer to the next request, because a frame carries no id. Retries and reconnects are the caller's, but
-for a connection that a driver closed by itself.
+What that library's client leaves open and the drivers close (each measured against 3.16.1): it takes an
+answer with fewer registers than asked as good; it takes a TCP answer with transaction id 0; it never
+resynchronises a TCP stream after junk; on RTU it sends without the 3.5 characters of silence, and a late
+answer can pass as the answer to the next request, because a frame carries no id. Retries and reconnects are
+the caller's, but for a connection that a driver closed by itself.
 """
 
 from __future__ import annotations
@@ -13,33 +13,20 @@ import asyncio
 import logging
 import termios
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
-
-from pymodbus import FramerType
-from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
-from pymodbus.client.base import ModbusBaseClient
-from pymodbus.exceptions import ModbusException
-from pymodbus.pdu import ModbusPDU
+from collections.abc import Sequence
 
 from drivers.linestats import LineStats
 from drivers.modbus_ear import Ear
-from drivers.modbus_frames import Ask, Fault, Refused, Wire, hexed, reading, to_read, to_write
-from drivers.modbus_options import ModbusAsciiOptions, Quirks, RtuOptions, RtuTcpOptions, TcpOptions
+from drivers.modbus_frames import Ask, Refused, Wire, hexed, reading, to_read, to_write
+from drivers.modbus_options import Quirks
+from drivers.modbus_port import Port
 from drivers.trace import Frame
 from gateway.ports import Answer, Block, Clock, DeviceError, DeviceException, LineDown, NoAnswer
-
-Client = ModbusBaseClient
-LONGEST_WAIT_S = 3600.0
-BUFFER = 4096
-"""Bytes that wait for judgement; the library's own bound is shorter than an ASCII frame with its echo."""
-QUARANTINE = 3.0
-"""A unit that missed its time-out is not asked again before this many time-outs have passed."""
 
 QUARANTINE = 3.0
 """On a bus, a unit that missed its time-out is not asked again before this many time-outs have passed."""
 
-# The library writes an error line for every refused frame; the caller reports the first and counts the rest.
+# The library writes a line for every refused connection; the caller reports the first and counts the rest.
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 
 
@@ -53,7 +40,8 @@ class ModbusDriver(ABC):
 
     def __init__(self, options: Quirks, clock: Clock, where: str, *, echo: bool = False) -> None:
         self._clock, self._where, self._quirks = clock, where, options
-        self._client: Client | None = None
+        self._port: Port | None = None
+        self._answer: asyncio.Future[bytes] | None = None
         self._again = False
         self._idle: asyncio.TimerHandle | None = None
         self._turn = asyncio.Lock()
@@ -73,10 +61,10 @@ class ModbusDriver(ABC):
     # ── the connection ────────────────────────────────────────────────────────────────────────────────
 
     @abstractmethod
-    def _make_client(self) -> Client:
+    def _make_port(self) -> Port:
         """Not connected yet."""
 
-    def _ready_port(self, client: Client) -> None:
+    def _ready_port(self, port: Port) -> None:
         """Settings of the port beyond what the library knows. Raises LineDown."""
 
     def _hint(self) -> str:
@@ -85,23 +73,20 @@ class ModbusDriver(ABC):
 
     async def open(self) -> None:
         """Connect. Raises LineDown. Idempotent when open."""
-        if self._client is not None and self._client.connected:
+        if self._port is not None and self._port.is_active():
             return
         await self.close()
-        client = self._make_client()
+        port = self._make_port()
         try:
-            if not await client.connect():
+            if not await port.connect():
                 raise LineDown(f"{self._where} cannot be reached{self._hint()}")
-        except (ModbusException, OSError) as e:
+        except OSError as e:
             raise LineDown(f"{self._where} cannot be reached: {e}") from e
         except termios.error as e:
             raise LineDown(f"{self._where} refuses its settings (baud, parity, bits): {e}") from e
-        # From here on the library's time-out would be that of each answer; ours always comes first.
-        client.ctx.comm_params.timeout_connect = LONGEST_WAIT_S
-        client.ctx.max_buffer_size = BUFFER
-        self._client = client
+        self._port = port
         try:
-            self._ready_port(client)
+            self._ready_port(port)
         except LineDown:
             await self.close()
             raise
@@ -121,9 +106,9 @@ class ModbusDriver(ABC):
         if self._idle is not None:
             self._idle.cancel()
             self._idle = None
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        if self._port is not None:
+            self._port.close()
+            self._port = None
         self._ear.reset()
 
     def _drop_for_now(self) -> None:
@@ -131,9 +116,8 @@ class ModbusDriver(ABC):
         self._drop()
         self._again = True
 
-    def _connection(self, connected: bool) -> None:
-        if not connected:
-            self._fail(LineDown(f"{self._where} was cut off"))
+    def _lost(self) -> None:
+        self._fail(LineDown(f"{self._where} was cut off"))
 
     # ── one request ───────────────────────────────────────────────────────────────────────────────────
 
@@ -155,10 +139,10 @@ class ModbusDriver(ABC):
     async def _ask(self, ask: Ask, timeout_s: float, words: Sequence[int] = ()) -> tuple[bytes, float]:
         """The PDU of the checked answer, which is no exception, and the time that it took (s)."""
         await self._ready(ask)
-        client, sent = self._connected(), self._clock.monotonic()
+        port, sent = self._connected(), self._clock.monotonic()
         error: DeviceError
         try:
-            return await self._exchange(client, ask, timeout_s, words), self._clock.monotonic() - sent
+            return await self._exchange(port, ask, timeout_s, words), self._clock.monotonic() - sent
         except TimeoutError:
             error = self._missed(ask, timeout_s)
         except DeviceError as e:
@@ -187,22 +171,25 @@ class ModbusDriver(ABC):
         if self._quirks.gap_s and left > 0:
             await self._clock.sleep_real(left)
 
-    def _connected(self) -> Client:
-        if self._client is None or not self._client.connected:
+    def _connected(self) -> Port:
+        if self._port is None or not self._port.is_active():
             raise LineDown(f"{self._where} is not connected")
-        return self._client
+        return self._port
 
-    async def _exchange(self, client: Client, ask: Ask, timeout_s: float, words: Sequence[int]) -> bytes:
+    async def _exchange(self, port: Port, ask: Ask, timeout_s: float, words: Sequence[int]) -> bytes:
         """Raises TimeoutError besides what `Driver.read` raises."""
-        self._ear.begin(ask)
+        frame = port.frame(ask, words)
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[bytes] = loop.create_future()
+        self._answer = answer
+        self._ear.begin(ask, frame)
+        timer = loop.call_later(timeout_s, _expire, answer)
         try:
-            async with asyncio.timeout(timeout_s):
-                await _request(client, ask, words)
-        except ModbusException as e:
-            raise Refused(Fault.JUNK, f"unit {ask.unit}: {e}") from e
+            port.send(frame)
+            pdu = await answer
         finally:
+            timer.cancel()
             self._ear.end()
-        pdu = self._ear.pdu
         if pdu[0] & 0x80:
             reading(ask.block, pdu)
         return pdu
@@ -215,7 +202,7 @@ class ModbusDriver(ABC):
         return Refused(fault, f"unit {ask.unit} of {self._where}: {what}")
 
     def _transaction(self) -> int:
-        return self._client.ctx.request_transaction_id if self._client else 0
+        return self._port.transaction if self._port else 0
 
     def _count(self, ask: Ask, error: DeviceError) -> None:
         counts = self.stats.unit(ask.unit)
@@ -237,61 +224,30 @@ class ModbusDriver(ABC):
 
     def _rest(self) -> None:
         self._ear.quiet_from = max(self._ear.quiet_from, self._clock.monotonic())
-        if self._quirks.close_idle_s is not None and self._client is not None and self._idle is None:
+        if self._quirks.close_idle_s is not None and self._port is not None and self._idle is None:
             loop = asyncio.get_running_loop()
             self._idle = loop.call_later(self._quirks.close_idle_s, self._drop_for_now)
 
     # ── bytes ─────────────────────────────────────────────────────────────────────────────────────────
 
-    def _packet(self, sending: bool, data: bytes) -> bytes:
-        """All bytes since the request, each time some come; the library sees only the right answer."""
-        if sending:
-            self._ear.sending(data)
-            return data
+    def _hear(self, data: bytes) -> int:
+        """All bytes since the request, each time some come; how many of them are the answer."""
         try:
             found = self._ear.hear(data, self._transaction())
         except Refused as e:
             self._fail(e)
-            return b""
-        return b"" if found is None else found.frame
+            return 0
+        if found is None:
+            return 0
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(found.pdu)
+        return len(found.frame)
 
     def _fail(self, error: Exception) -> None:
-        if self._client is not None and self._ear.asked and not self._client.ctx.response_future.done():
-            self._client.ctx.response_future.set_exception(error)
-
-    def _hooks(self) -> dict[str, Any]:
-        hooks = {"trace_packet": self._packet, "trace_connect": self._connection}
-        return {"retries": 0, "reconnect_delay": 0, **hooks}
+        if self._ear.asked and self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)
 
 
-def _request(client: Client, ask: Ask, words: Sequence[int]) -> Awaitable[ModbusPDU]:
-    at, unit = ask.block.address, ask.unit
-    if ask.function in (5, 15):
-        bits = [bool(word) for word in words]
-        if ask.function == 5:
-            return client.write_coil(at, bits[0], device_id=unit)
-        return client.write_coils(at, bits, device_id=unit)
-    if ask.function == 6:
-        return client.write_register(at, words[0], device_id=unit)
-    if ask.function == 16:
-        return client.write_registers(at, list(words), device_id=unit)
-    read: Callable[..., Awaitable[ModbusPDU]] = {
-        1: client.read_coils,
-        2: client.read_discrete_inputs,
-        3: client.read_holding_registers,
-        4: client.read_input_registers,
-    }[ask.function]
-    return read(at, count=ask.block.count, device_id=unit)
-
-
-def tcp_client(o: TcpOptions | RtuTcpOptions, framer: str, hooks: dict[str, Any]) -> Client:
-    """A client that is not connected yet; `framer`: socket or rtu."""
-    return AsyncModbusTcpClient(o.host, framer=FramerType(framer), port=o.port, timeout=o.timeout, **hooks)
-
-
-def serial_client(o: RtuOptions | ModbusAsciiOptions, framer: str, hooks: dict[str, Any]) -> Client:
-    """A client whose port is not open yet; `framer`: rtu or ascii."""
-    return AsyncModbusSerialClient(
-        o.port, framer=FramerType(framer), baudrate=o.baud, parity=o.parity, stopbits=o.stopbits,
-        bytesize=o.bytesize, timeout=o.timeout, **hooks,
-    )  # fmt: skip
+def _expire(answer: asyncio.Future[bytes]) -> None:
+    if not answer.done():
+        answer.set_exception(TimeoutError())

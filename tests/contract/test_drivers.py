@@ -30,7 +30,7 @@ from tests.unit.drivers.wire_devices import (
 )
 
 TIMEOUT_S = 0.15
-PATIENT_S = 5.0
+PATIENT_S = 20.0
 LATE_REQUESTS = int(os.environ.get("STEWARD_LATE_REQUESTS", "80"))
 """The nightly run asks 10,000 times."""
 UNITS = 3 if LATE_REQUESTS == 80 else 200

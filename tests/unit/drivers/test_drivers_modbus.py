@@ -166,13 +166,13 @@ async def test_a_late_frame_right_behind_the_answer_does_not_take_it_away() -> N
         device.mode = "silent"
         driver = TcpDriver(TcpOptions.model_validate(device.options), SystemClock())
         await driver.open()
-        client = driver._client
-        assert client is not None
+        port = driver._port
+        assert port is not None
         reading = asyncio.create_task(driver.read(Block(1, "holding", 0, 2), 5))
         await device.asked.wait()
         ours = device.requests[0][1][:2]
-        client.ctx.data_received(ours + bytes.fromhex("00 00 00 07 01 03 04 00 0B 00 0C"))
-        client.ctx.data_received(b"\x77\x77" + bytes.fromhex("00 00 00 07 01 03 04 DE AD DE AD"))
+        port.data_received(ours + bytes.fromhex("00 00 00 07 01 03 04 00 0B 00 0C"))
+        port.data_received(b"\x77\x77" + bytes.fromhex("00 00 00 07 01 03 04 DE AD DE AD"))
         assert (await reading).words.tolist() == [11, 12]
         device.mode = "ok"
         assert (await driver.read(Block(1, "holding", 0, 2), 5)).words.tolist() == [2, 1]

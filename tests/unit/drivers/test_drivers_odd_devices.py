@@ -190,9 +190,9 @@ async def test_baud_and_stop_bits_reach_the_port_and_what_it_refuses_is_told() -
     async with serial_bus(4800) as bus:
         options = RtuOptions(port=bus.outer, baud=4800, stopbits=2)
         async with opened(RtuDriver(options, SystemClock())) as driver:
-            client = driver._client
-            assert client is not None
-            settings = termios.tcgetattr(client.ctx.transport.sync_serial.fileno())  # type: ignore[attr-defined]  # pymodbus' serial transport
+            port = driver._port
+            assert port is not None
+            settings = termios.tcgetattr(port.transport.sync_serial.fileno())  # type: ignore[attr-defined]  # pymodbus' serial transport
             assert settings[4] == settings[5] == termios.B4800
             assert settings[2] & termios.CSTOPB
         # A pseudo-terminal has no parity; some C libraries say so, others pass it over.
