@@ -115,12 +115,13 @@ class EdgeHost:
 
 def told(change: Change) -> list[str]:
     """What was done, for a person."""
-    if not change.stopped and not change.started:
+    if not change.stopped and not change.started and not change.changed:
         return [f"{len(change.kept)} lines go on, nothing has changed"]
     restarted = [x for x in change.started if x in change.stopped]
     parts = [
         f"{len(change.kept)} lines go on untouched",
-        *([f"changed: {', '.join(restarted)}"] if restarted else []),
+        *([f"changed: {', '.join(change.changed)}"] if change.changed else []),
+        *([f"started anew: {', '.join(restarted)}"] if restarted else []),
         *([f"new: {', '.join(new)}"] if (new := [x for x in change.started if x not in restarted]) else []),
         *([f"gone: {', '.join(old)}"] if (old := [x for x in change.stopped if x not in restarted]) else []),
     ]

@@ -1,7 +1,7 @@
 """One task per line: a TCP connection or a serial bus with its units, its deadlines and its failures.
 
 Every due point ends as a reading or as a gap with its cause: those of `reader`, and breaker (a silent unit is
-only probed), missed (the round came too late), stopped (polling ended in mid-round).
+only probed), missed (the round came too late), stopped (polling ended in mid-round, or the device went).
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ OFF_GRID = -1
 """Job number of a round that no deadline asked for."""
 
 
+class _GoneError(Exception):
+    """The unit that is being read is nobody's any more."""
+
+
 class Line:
     """`units` in the order of `config.devices`; `phase` spreads lines (same key, same instants)."""
 
@@ -46,12 +50,15 @@ class Line:
         phase: Mapping[str, str] | None = None,
     ) -> None:
         self._config, self._clock, self._sink = config, clock, sink
+        self._units = frozenset(units)
         self._stations = stations_of(units, config.wire)
         self._connection = Connection(config.id, config.driver, clock)
         self._reader = Reader(self._connection, clock, guard, sink, self._urgent_first)
         self._grid = Grid()
-        self._jobs: list[tuple[Station, int]] = []
-        self._load = Load(0)
+        self._jobs: dict[int, tuple[Station, int]] = {}
+        self._next_job = 0
+        self._reading: Station | None = None
+        self._load = Load()
         self._phase = phase or {}
         self._probe_free_at = 0.0
         self._wanted: list[Station] = []
@@ -120,10 +127,24 @@ class Line:
                 self._reader.tell(station)
         self._wanted += [s for s in chosen if s.health.open and s not in self._wanted]
         self._connection.retry_at = 0.0
-        if self._asleep is not None and not self._poked:
-            self._poked = True
-            self._asleep.cancel()
+        self._poke()
         return bool(chosen)
+
+    def replace(
+        self, config: LineConfig, units: Sequence[Unit], phase: Mapping[str, str] | None = None
+    ) -> None:
+        """Poll these from now on; `config` differs from the one before in nothing but its devices.
+
+        The connection stays. A unit number with the very same `units` goes on as it is; one whose devices
+        changed keeps its instants, period by period. A round under way ends for whoever stays; one that is
+        nobody's any more ends with the request that was sent, and the rest of it is a gap, cause `stopped`.
+        """
+        self._config, self._phase, self._units = config, phase or {}, frozenset(units)
+        self._stations = stations_of(units, config.wire, self._stations)
+        self._wanted = [s for s in self._wanted if s in self._stations]
+        if self._jobs:
+            self._schedule()
+            self._poke()
 
     # ── its life ──────────────────────────────────────────────────────────────────────────────────
 
@@ -142,17 +163,33 @@ class Line:
             await self._config.driver.close()
 
     def _schedule(self) -> None:
-        """Deadlines of all jobs; those of one line stand one behind the other, by their time on the wire."""
+        """Deadlines of all jobs; those of one line stand one behind the other, by their time on the wire.
+
+        A job of a unit number and period that were there before keeps their number and instants.
+        """
         now, lead = self._now(), 0.0
+        before, self._jobs = self._jobs, {}
+        held = {(s.number, s.jobs[n].period_ms): number for number, (s, n) in before.items()}
+        life = {number: s.jobs[n].life for number, (s, n) in before.items()}
         for station in self._stations:
             key = self._phase.get(station.units[0].config.id, self._config.id)
             for n, job in enumerate(station.jobs):
-                self._grid.add(
-                    len(self._jobs), job.period_ms, start=now, key=key, urgent=job.life, lead_ms=lead
-                )
-                self._jobs.append((station, n))
+                number = held.get((station.number, job.period_ms))
+                if number is None or life[number] != job.life:
+                    number = self._begin(job, now, key, lead, number)
+                self._jobs[number] = (station, n)
                 lead += job.air_s * 1000 * self._clock.speed
-        self._load = Load(len(self._jobs))
+        self._grid.keep(self._jobs)
+        self._load.keep(self._jobs)
+
+    def _begin(self, job: Job, now: float, key: str, lead: float, instead_of: int | None) -> int:
+        """The number of a new job, which may take the place of an old one."""
+        number, self._next_job = self._next_job, self._next_job + 1
+        if instead_of is None:
+            self._grid.add(number, job.period_ms, start=now, key=key, urgent=job.life, lead_ms=lead)
+        else:
+            self._grid.resume(number, job.period_ms, self._grid.deadline(instead_of), urgent=job.life)
+        return number
 
     async def _turn(self) -> None:
         if self._connection.wanted:
@@ -174,11 +211,18 @@ class Line:
         while self.up and self._wanted:
             await self._guarded(self._wanted.pop().jobs[0], Round(OFF_GRID, now, 0))
         for station in self._stations:
-            if self.up and station.health.overdue(now) and now >= self._probe_free_at:
+            here = self.up and station in self._stations
+            if here and station.health.overdue(now) and now >= self._probe_free_at:
                 await self._guarded(station.jobs[0], Round(OFF_GRID, now, 0))
 
+    def _poke(self) -> None:
+        """Look again at what is due."""
+        if self._asleep is not None and not self._poked:
+            self._poked = True
+            self._asleep.cancel()
+
     async def _sleep(self, seconds: float) -> None:
-        """Until then, or until `retry_now`."""
+        """Until then, or until `_poke`."""
         task = self._asleep = asyncio.current_task()
         try:
             await self._clock.sleep(seconds)
@@ -205,7 +249,12 @@ class Line:
     # ── one round of one job ──────────────────────────────────────────────────────────────────────
 
     async def _urgent_first(self) -> None:
-        """Life safety does not wait for the end of another unit's round, only for the read under way."""
+        """Life safety does not wait for the end of another unit's round, only for the read under way.
+
+        Raises _GoneError when nobody on the line is read by the rest of that round.
+        """
+        if self._reading is not None and self._units.isdisjoint(self._reading.units):
+            raise _GoneError
         while self._grid.urgent_due(self._now() + EARLY_MS):
             due, started = self._grid.pick(self._now() + EARLY_MS), self._now()
             if due is None:
@@ -216,14 +265,19 @@ class Line:
     async def _guarded(self, job: Job, due: Round) -> None:
         """A round; whatever breaks in a profile's code costs that round and not the line."""
         left, was, started, others = Unread(job), self.overloaded, self._now(), self._urgent_ms
+        around, self._reading = self._reading, job.station
         try:
             await self._round(job, due, left)
+        except _GoneError:
+            self._reader.book(job.station, "stopped", left)
         except asyncio.CancelledError:
             self._reader.book(job.station, "stopped", left)
             raise
         except Exception as e:
             self._reader.defect(job.station, job.station.devices[0], e)
             self._reader.book(job.station, "error", left)
+        finally:
+            self._reading = around
         if due.job != OFF_GRID:
             took = self._now() - started - (self._urgent_ms - others)
             self._load.took(due.job, took / job.period_ms)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import zlib
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 SLOT_MS = 20
@@ -56,6 +57,19 @@ class Grid:
         offset = _ceil(offset, period_ms) % period_ms
         self._push(job, start + (offset - start) % period_ms)
 
+    def resume(self, job: int, period_ms: float, due: float, *, urgent: bool = False) -> None:
+        """Like `add`, for a job whose next deadline is known: it takes the place of another."""
+        self._jobs[job] = (period_ms, urgent)
+        self._push(job, due)
+
+    def keep(self, jobs: Collection[int]) -> None:
+        """Forget all jobs but these."""
+        for heap in self._heaps:
+            heap[:] = [entry for entry in heap if entry[1] in jobs]
+            heapq.heapify(heap)
+        self._jobs = {job: how for job, how in self._jobs.items() if job in jobs}
+        self._due = {job: due for job, due in self._due.items() if job in jobs}
+
     def pick(self, now: float) -> Round | None:
         """The job to run now, or None; its next deadline is set."""
         for heap in self._heaps:
@@ -97,21 +111,28 @@ class Load:
     together took longer than their periods allow. A single stall is neither.
     """
 
-    def __init__(self, jobs: int) -> None:
-        self._shares = [0.0] * jobs
-        self._behind = [0] * jobs
+    def __init__(self) -> None:
+        self._shares: dict[int, float] = {}
+        self._behind: dict[int, int] = {}
         self._heavy = 0
 
     @property
     def over(self) -> bool:
         """More is asked than can be done."""
-        return max(self._behind, default=0) >= OVERLOAD or self._heavy >= OVERLOAD * len(self._shares) > 0
+        behind = max(self._behind.values(), default=0)
+        return behind >= OVERLOAD or self._heavy >= OVERLOAD * len(self._shares) > 0
+
+    def keep(self, jobs: Iterable[int]) -> None:
+        """These are the jobs from now on; those that were known keep what was noted of them."""
+        self._shares = {job: self._shares.get(job, 0.0) for job in jobs}
+        self._behind = {job: self._behind.get(job, 0) for job in self._shares}
 
     def missed(self, job: int, rounds: int) -> None:
         """So many rounds of a job passed before this one."""
         self._behind[job] = self._behind[job] + 1 if rounds else 0
 
     def took(self, job: int, share: float) -> None:
-        """A round ended; it took this share of its period."""
-        self._shares[job] = share
-        self._heavy = self._heavy + 1 if sum(self._shares) > 1 else 0
+        """A round ended; it took this share of its period. A job that has gone meanwhile is left out."""
+        if job in self._shares:
+            self._shares[job] = share
+            self._heavy = self._heavy + 1 if sum(self._shares.values()) > 1 else 0

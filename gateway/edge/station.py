@@ -184,12 +184,13 @@ class Station:
         return list(newest.values())
 
 
-def stations_of(units: Sequence[Unit], wire: Wire | None) -> list[Station]:
-    """Devices with one unit number are one station."""
+def stations_of(units: Sequence[Unit], wire: Wire | None, known: Iterable[Station] = ()) -> list[Station]:
+    """Devices with one unit number are one station; one of those known that has the same goes on as it is."""
     found: dict[int, list[Unit]] = {}
     for unit in units:
         found.setdefault(unit.config.unit, []).append(unit)
-    return [Station(group, wire) for group in found.values()]
+    same = {frozenset(station.units): station for station in known}
+    return [same.get(frozenset(group)) or Station(group, wire) for group in found.values()]
 
 
 class Unread:
