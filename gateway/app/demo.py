@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import secrets
 import shutil
 import sys
@@ -19,21 +20,22 @@ import yaml
 from rich.console import Console
 
 from gateway.adapters.children import Child, Supervisor
-from gateway.adapters.mqtt_side import MqttSide
 from gateway.adapters.tls import TlsPlaces
 from gateway.app.client import Client
 from gateway.app.context import DEMO, ClockOrigin, Places
+from gateway.app.edge_orders import orders
 from gateway.app.guard import refuse_second
 from gateway.app.setup import Setup, load_setup
 from gateway.app.speed import check_speed
 from gateway.app.story import Story, summarise
 from gateway.app.supervise import Options, Station, station
-from gateway.codec import Topic
 from gateway.errors import Forbidden, Retryable, WorkFailed
 from gateway.ports import Clock
 from simulators.control import send
 from simulators.layout import demo_layout
 from simulators.site import site_dict
+
+log = logging.getLogger(__name__)
 
 POLL_S = 0.5
 DRAIN_S = 30.0
@@ -209,15 +211,13 @@ async def _watch(demo: Demo, console: Console) -> None:
 
 async def _finish(demo: Demo) -> dict[str, Any]:
     """Stop polling, let everything drain, then take the balance."""
-    side = MqttSide(demo.station.mqtt("core"), demo.clock, "demo")
-    await side.open()
-    try:
+    async with orders(demo.station.mqtt("core"), demo.station.options.data, demo.clock, "demo") as edges:
         for gateway in demo.station.setup.site.file.gateways:
-            topic = str(Topic(gateway.estate, gateway.id, "cmd"))
-            await side.publish(topic, orjson.dumps({"cmd": "stop_polling"}))
-        await _drained(demo)
-    finally:
-        await side.close()
+            try:
+                await edges.give(gateway.estate, gateway.id, "stop_polling")
+            except Retryable as e:
+                log.error("edge %s was not told to stop; the balance stays open cause=%r", gateway.id, str(e))
+    await _drained(demo)
     wall = demo.clock.monotonic() - demo.began
     return await asyncio.to_thread(summarise, demo.client, demo.story, demo.truth, wall, demo.clock.now())
 

@@ -10,7 +10,7 @@ from gateway.adapters.mqtt_side import MqttAddress
 from gateway.adapters.paho_uplink import PahoUplink, Tls
 from gateway.app.context import ClockOrigin, broker_url
 from gateway.app.edge_keys import own_key
-from gateway.app.edge_outputs import outputs_of, watched
+from gateway.app.edge_outputs import made, outputs_of, watched
 from gateway.app.edge_part import edge_part
 from gateway.app.edge_role import choose, edge_config, edge_folder
 from gateway.app.reloading import serve_reloads
@@ -23,7 +23,7 @@ from gateway.edge.health import Vitals
 from gateway.edge.outputs import Outputs
 from gateway.edge.reload import Change
 from gateway.edge.stage import Stage
-from gateway.errors import BadInput, Conflict, Problems
+from gateway.errors import BadInput, Problems
 
 log = logging.getLogger(__name__)
 
@@ -53,9 +53,15 @@ class EdgeHost:
         """Until cancelled."""
         control = Control(own_key(), self._stage, self._load)
         config = await asyncio.to_thread(self._first)
-        gateway = choose(self._own, self._gateway)
-        self._outputs = outputs = outputs_of(self._own, gateway, config, self._clock, self._online)
-        edge = Edge(watched(config, outputs), self._clock, self._uplink, outputs.core_silent, control)
+        setup, gateway = self._own, choose(self._own, self._gateway)
+        self._outputs = outputs = outputs_of(setup, gateway, config, self._clock, self._online)
+
+        def adopted(config: EdgeConfig) -> None:
+            outputs.follow(config.dangers, made(setup, gateway, config))
+
+        edge = Edge(
+            watched(config, outputs), self._clock, self._uplink, outputs.core_silent, control, adopted
+        )
         self._vitals.source = lambda: {**edge.facts(), **outputs.facts()}
         async with asyncio.TaskGroup() as group:
             group.create_task(edge.run(), name="edge")
@@ -103,12 +109,11 @@ class EdgeHost:
 
     async def _reload(self, edge: Edge) -> list[str]:
         """Read the own site file again. Raises StewardError or ValueError; then nothing has changed."""
-        if edge.on_trial:
-            raise Conflict("a configuration from the core is on trial; wait for its end")
-        setup = await asyncio.to_thread(load_setup, self._own.site.path)
-        config = await asyncio.to_thread(self._config, setup)
-        change = await edge.apply(config)
-        await asyncio.to_thread(self._stage.local, self._base(setup))
+        with edge.changing():
+            setup = await asyncio.to_thread(load_setup, self._own.site.path)
+            config = await asyncio.to_thread(self._config, setup)
+            change = await edge.apply(config)
+            await asyncio.to_thread(self._stage.local, self._base(setup))
         self._own = setup
         return told(change)
 

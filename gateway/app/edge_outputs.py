@@ -9,7 +9,7 @@ from alerts.rules import Digital, Limit, Rule
 from gateway.app.setup import Setup
 from gateway.app.writable import WATCHED_ONLY
 from gateway.config.site import Gateway, OutputConfig
-from gateway.edge.config import EdgeConfig
+from gateway.edge.config import DeviceConfig, EdgeConfig
 from gateway.edge.outputs import CoilOutput, CommandOutput, Danger, FileOutput, Output, OutputFailed, Outputs
 from gateway.ports import Clock
 
@@ -17,17 +17,26 @@ from gateway.ports import Clock
 def outputs_of(
     setup: Setup, gateway: Gateway, config: EdgeConfig, clock: Clock, online: Callable[[], bool]
 ) -> Outputs:
-    """With the drivers of `config`. A relay whose line is changed while the edge runs needs its restart."""
-    made = {o.id: output_of(setup, config, o) for o in gateway.outputs}
-    return Outputs(made, dangers(setup, gateway.id), clock, online)
+    """With the drivers of `config`, and watching what is dangerous in it."""
+    return Outputs(made(setup, gateway, config), config.dangers, clock, online)
+
+
+def made(setup: Setup, gateway: Gateway, config: EdgeConfig) -> dict[str, Output]:
+    """What `gateway` says that there is to switch, by id, with the drivers of `config`."""
+    return {o.id: output_of(setup, config, o) for o in gateway.outputs}
 
 
 def watched(config: EdgeConfig, outputs: Outputs) -> EdgeConfig:
-    """The same configuration; what life-safety inputs say is heard by the outputs, too."""
-    lines = [
-        replace(line, devices=[replace(d, model=outputs.watch(d.model)) for d in line.devices])
-        for line in config.lines
-    ]
+    """The same configuration; what its life-safety inputs say is heard by the outputs, too."""
+
+    def heard(device: DeviceConfig) -> DeviceConfig:
+        model = outputs.watch(device.model, config.dangers)
+        # One that is listened to is another device than the same one that is not.
+        if model is device.model:
+            return device
+        return replace(device, model=model, content=f"{device.content} watched")
+
+    lines = [replace(line, devices=[heard(d) for d in line.devices]) for line in config.lines]
     return replace(config, lines=lines)
 
 

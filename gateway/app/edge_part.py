@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import orjson
@@ -16,7 +17,8 @@ from gateway.edge.stage import SITE
 def edge_part(setup: Setup, gateway: Gateway) -> dict[str, str]:
     """Texts by file name: a site file with this gateway alone, and the profiles that are not shipped.
 
-    People, rules, matrix and channels are none of an edge's business and stay where they are.
+    People, matrix and channels are none of an edge's business and stay where they are; so are rules, unless
+    the edge has relays or sirens of its own, which follow the life-safety rules.
     """
     file, files = setup.site.file, dict[str, str]()
     estate = next(e for e in file.estates if e.id == gateway.estate)
@@ -32,6 +34,8 @@ def edge_part(setup: Setup, gateway: Gateway) -> dict[str, str]:
         "assets": [_plain(a, "depends_on", "contractor") for a in file.assets if a.id in used],
         "gateways": [mine],
     }
+    if gateway.outputs and file.rules:
+        body["rules"] = [_rule(r, used) for r in file.rules]
     # JSON is YAML, and says the same to every reader of it.
     files[SITE] = orjson.dumps(body, option=orjson.OPT_INDENT_2).decode() + "\n"
     return files
@@ -44,6 +48,14 @@ def part_hash(files: dict[str, str]) -> str:
 
 def _plain(model: BaseModel, *without: str) -> dict[str, Any]:
     return model.model_dump(mode="json", exclude_defaults=True, exclude=set(without))
+
+
+def _rule(change: Mapping[str, Any], used: Collection[str]) -> dict[str, Any]:
+    """A change of a rule, without what it says of assets that the edge does not know."""
+    at = change.get("at")
+    if not isinstance(at, Mapping):
+        return dict(change)
+    return {**change, "at": {asset: values for asset, values in at.items() if asset in used}}
 
 
 def _profile(setup: Setup, name: str, files: dict[str, str]) -> str:

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 from drivers.registry import BUSES, DRIVERS
+from gateway.app.edge_outputs import dangers
 from gateway.app.edge_part import edge_part, part_hash
 from gateway.app.setup import Setup
 from gateway.app.writable import writable
@@ -49,7 +50,7 @@ def edge_config(
     return EdgeConfig(
         gateway.estate, gateway.id, [*(_line(setup, gateway, line, clock) for line in gateway.lines), own],
         folder, part_hash(edge_part(setup, gateway)), VERSION, gateway.outbox_mb * 1_000_000,
-        outbox_days=gateway.outbox_days,
+        outbox_days=gateway.outbox_days, dangers=dangers(setup, gateway.id),
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from gateway.codec import Account, Topic
 from gateway.edge.clockguard import ClockGuard
+from gateway.edge.commands import Commands
 from gateway.edge.config import DeviceConfig, EdgeConfig, Hello, LineConfig, MakeUplink
 from gateway.edge.control import Control
 from gateway.edge.courier import Courier
@@ -23,8 +25,8 @@ from gateway.edge.link import Link
 from gateway.edge.numbers import Numbers
 from gateway.edge.outbox import Outbox, Taken, Turn
 from gateway.edge.reload import Change, Fleet, devices_of
+from gateway.edge.sender import Sender
 from gateway.edge.stage_push import Pushes
-from gateway.edge.tracing import trace
 from gateway.edge.writes import Writes
 from gateway.errors import Permanent, WorkFailed
 from gateway.ports import Clock
@@ -45,8 +47,9 @@ class Edge:
     """One edge. `run` until cancelled; stopping leaves everything that was read in the outbox.
 
     make_uplink: builds the connection for a persistent client id · local_alarm: told True when the core
-    has been silent for 60 s and False when it is heard again (a relay or a siren) · drained: polling has
-    stopped and the core has confirmed everything, the closing account included.
+    has been silent for 60 s and False when it is heard again (a relay or a siren) · adopted: told the
+    configuration that holds from now on, with the drivers in use · drained: polling has stopped and the core
+    has confirmed everything, the closing account included.
     """
 
     def __init__(
@@ -56,11 +59,15 @@ class Edge:
         make_uplink: MakeUplink,
         local_alarm: Callable[[bool], None] | None = None,
         control: Control | None = None,
+        adopted: Callable[[EdgeConfig], None] | None = None,
     ) -> None:
         self._config, self._clock = config, clock
         self._make_uplink, self._local_alarm = make_uplink, local_alarm
+        self._adopted = adopted
         self._control, self._pushes = control, None if control is None else Pushes(control, clock, self)
+        self._sender: Sender
         self._writes: Writes
+        self._commands: Commands
         self._guard = ClockGuard(clock)
         self._outbox = Outbox(config.data_dir / "outbox.db", config.outbox_bytes, config.outbox_days)
         self._writer = ThreadPoolExecutor(1, "outbox")
@@ -111,7 +118,9 @@ class Edge:
             self._from_link, self._local_alarm, boot=self.boot, conn=self._outbox.conn,
         )  # fmt: skip
         key = self._control.key if self._control is not None else b""
-        self._writes = Writes(self._clock, key, self.boot, lambda: self._config.lines, self.reply)
+        self._sender = Sender(self._clock, key, self.boot)
+        self._writes = Writes(self._clock, self._sender, lambda: self._config.lines, self.reply)
+        self._commands = Commands(self, self._sender, self._writes, self._pushes)
         self._add_closing(turn, await self._in_writer(self._outbox.closing))
         await self._commit(turn)
         self._open = True
@@ -125,6 +134,8 @@ class Edge:
         """Keep what was read last, with the final account."""
         for _, answer in self._wishes:
             answer.cancel()
+        if self._pushes is not None:
+            await self._pushes.close()
         if self._open:
             turn = self._turn(account=True)
             try:
@@ -158,14 +169,20 @@ class Edge:
         return await answer
 
     async def _apply(self, config: EdgeConfig, answer: asyncio.Future[Change]) -> None:
+        if answer.done():  # whoever wished for it has gone
+            return
         try:
-            change = await self.adopt(config)
+            change = await self._adopt(config)
+        except Permanent:
+            raise
         except (ValueError, WorkFailed) as e:
-            answer.set_exception(e)
+            if not answer.done():
+                answer.set_exception(e)
         else:
-            answer.set_result(change)
+            if not answer.done():
+                answer.set_result(change)
 
-    async def adopt(self, config: EdgeConfig) -> Change:
+    async def _adopt(self, config: EdgeConfig) -> Change:
         """See `apply`; within the tick, where rows are numbered and written in one order."""
         if self._stopped:
             raise WorkFailed("polling has ended; a new configuration holds from the next start")
@@ -174,6 +191,8 @@ class Edge:
         # Lines that go on keep their drivers; those of the new configuration were never opened.
         self._config = replace(config, lines=self._fleet.configs)
         self._link.announce(config, self._numbers.tables())
+        if self._adopted is not None:
+            self._adopted(self._config)
         log.info(
             "configuration applied cfg=%s kept=%d stopped=%s started=%s",
             config.cfg_hash, len(change.kept), change.stopped, change.started,
@@ -185,10 +204,9 @@ class Edge:
         """What holds now."""
         return self._config
 
-    @property
-    def on_trial(self) -> bool:
-        """A configuration that came over the bus is being tried out."""
-        return self._pushes is not None and self._pushes.trial is not None
+    def changing(self) -> AbstractContextManager[None]:
+        """While an own site file is read and applied. Raises Conflict while one of the core is taken up."""
+        return nullcontext() if self._pushes is None else self._pushes.kept_out()
 
     @property
     def core_silent(self) -> bool:
@@ -236,11 +254,11 @@ class Edge:
             self._wake.clear()
             self._urgent.clear()
             while self._link.commands:
-                await self._obey(self._link.commands.popleft())
+                await self._commands.obey(self._link.commands.popleft())
             while self._wishes:
                 await self._apply(*self._wishes.popleft())
             if self._pushes is not None:
-                await self._pushes.step()
+                self._pushes.step()
             account = self._account_is_due()
             held = await self._in_writer(self._outbox.held) if account else None
             ended = await self._in_writer(self._outbox.closing) if account else ()
@@ -328,47 +346,29 @@ class Edge:
         return {
             **edge_facts(self._config.data_dir, self._outbox, self._link, self._guard, lines),
             "polling": float(not self._stopped),
+            **self._sender.facts(),
             **self._writes.facts(),
             **(self._pushes.facts() if self._pushes is not None else {}),
         }
 
     # ── commands and the beat ─────────────────────────────────────────────────────────────────────
 
-    async def _obey(self, body: dict[str, Any]) -> None:
-        """Whatever is wrong with a command, the edge goes on reading."""
-        try:
-            await self._command(body)
-        except Exception:
-            log.exception("command failed cmd=%.40r; report this", body.get("cmd"))
+    async def send_table(self, tab: str) -> bool:
+        """Publish a point table again; False when there is none of this name."""
+        payload = await self._in_writer(self._outbox.table, tab)
+        if payload is not None:
+            self._link.send_table(tab, payload)
+        return payload is not None
 
-    async def _command(self, body: dict[str, Any]) -> None:
-        name, link = body.get("cmd"), self._link
-        if name == "stop_polling":
-            await self.stop_polling()
-            link.reply(body, ok=True)
-        elif name == "table":
-            tab = str(body.get("tab"))
-            payload = await self._in_writer(self._outbox.table, tab)
-            if payload is not None:
-                link.send_table(tab, payload)
-            link.reply(body, ok=payload is not None)
-        elif name == "resend":
-            link.courier.resend()
-            self._numbers.filter.forget()
-            link.reply(body, ok=True)
-        elif name == "retry":
-            found = [line.retry_now(body.get("device")) for line in self._fleet.lines]
-            link.reply(body, ok=any(found))
-        elif name == "write":
-            self._writes.command(body)
-        elif name == "trace":
-            link.reply(body, **trace(self._config.lines, body))
-        elif name == "config" and self._pushes is not None:
-            await self._pushes.config(body)
-        elif name == "confirm" and self._pushes is not None:
-            self._pushes.confirm(body)
-        else:
-            link.reply(body, ok=False, error=f"unknown command {name!r:.40}")
+    def resend(self) -> None:
+        """Send again what has no receipt, and every value with the next reading."""
+        self._link.courier.resend()
+        self._numbers.filter.forget()
+
+    def retry(self, device: str | None) -> bool:
+        """Ask a silent device, or all of them, at once; False when there is none of this name."""
+        found = [line.retry_now(device) for line in self._fleet.lines]  # each of them, not up to the first
+        return any(found)
 
     async def _beats(self) -> None:
         while True:

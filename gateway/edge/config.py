@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gateway.edge.outputs import Danger
 from gateway.edge.wire import Wire
 from gateway.ports import Block, DeviceModel, Driver, Uplink
 
@@ -68,6 +69,7 @@ class EdgeConfig:
     """One edge of one estate. What waits for the core is bounded by `outbox_bytes` and `outbox_days`.
 
     drain_per_s: most messages of backlog in a second; the core's receipts set the pace below it.
+    dangers: by point id, when an input says that life is in danger; what local outputs watch.
     """
 
     estate: str
@@ -81,6 +83,7 @@ class EdgeConfig:
     account_s: float = 10.0
     drain_per_s: float = 10_000.0
     outbox_days: float = 0.0
+    dangers: Mapping[str, Sequence[Danger]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,14 +142,32 @@ class Outputs:
         self._silent = silent
         self._wake.set()
 
-    def watch(self, model: DeviceModel) -> DeviceModel:
-        """The same model; what it decodes is seen here, too. Itself when it has no point of danger."""
-        mine = {n: self._dangers[p.id] for n, p in enumerate(model.points) if p.id in self._dangers}
+    def watch(self, model: DeviceModel, dangers: Mapping[str, Sequence[Danger]] | None = None) -> DeviceModel:
+        """The same model; what it decodes is seen here, too. Itself when it has no point of danger.
+
+        dangers: those of a configuration to come; None: the present ones.
+        """
+        known = self._dangers if dangers is None else dangers
+        mine = {n: p for n, p in enumerate(model.points) if p.id in known}
         return _Watched(model, mine, self._seen) if mine and self._outputs else model
 
-    def _seen(self, point: Point, dangers: Sequence[Danger], value: float) -> None:
+    def follow(self, dangers: Mapping[str, Sequence[Danger]], outputs: Mapping[str, Output]) -> None:
+        """Another configuration holds. outputs: the same ones by name, with the drivers that are in use.
+
+        An input that it does not read any more, or that means no danger any more, keeps nothing on.
+        """
+        self._dangers = dangers
+        self._outputs = {name: outputs.get(name, output) for name, output in self._outputs.items()}
+        self._since = {
+            (point, danger): since
+            for (point, danger), since in self._since.items()
+            if danger in dangers.get(point, ())
+        }
+        self._wake.set()
+
+    def _seen(self, point: Point, value: float) -> None:
         now = self._clock.monotonic()
-        for danger in dangers:
+        for danger in self._dangers.get(point.id, ()):
             key = (point.id, danger)
             if not danger.met(value):
                 self._since.pop(key, None)
@@ -221,13 +239,13 @@ class Outputs:
 
 
 class _Watched:
-    """A device model whose values are looked at on their way. points: the dangers of each, by number."""
+    """A device model whose values are looked at on their way. points: those of danger, by number."""
 
     def __init__(
         self,
         model: DeviceModel,
-        points: Mapping[int, Sequence[Danger]],
-        seen: Callable[[Point, Sequence[Danger], float], None],
+        points: Mapping[int, Point],
+        seen: Callable[[Point, float], None],
     ) -> None:
         self._model, self._watched, self._seen = model, points, seen
 
@@ -255,5 +273,5 @@ class _Watched:
         for row, n in enumerate(decoded.index.tolist()):
             # A value that nobody trusts neither raises nor ends an alarm.
             if n in self._watched and level_of(int(decoded.q[row])) < Level.BAD:
-                self._seen(self._model.points[n], self._watched[n], float(decoded.v[row]))
+                self._seen(self._watched[n], float(decoded.v[row]))
         return decoded

@@ -51,12 +51,12 @@ def trace(lines: Sequence[LineConfig], body: Mapping[str, Any]) -> dict[str, Any
     """
     line = next((x for x in lines if x.id == body.get("line")), None)
     if line is None:
-        return {"ok": False, "error": f"there is no line {body.get('line')!r:.60}"}
+        return {"ok": False, "code": "no_line", "error": f"there is no line {body.get('line')!r:.60}"}
     driver, on, unit = line.driver, body.get("on"), body.get("unit")
     if not isinstance(driver, Traced):
-        return {"ok": False, "error": f"the driver of line {line.id} cannot record frames"}
+        return {"ok": False, "code": "driver", "error": f"the driver of line {line.id} cannot record frames"}
     if unit is not None and not isinstance(unit, int):
-        return {"ok": False, "error": f"unit: a number is needed, not {unit!r:.20}"}
+        return {"ok": False, "code": "unit", "error": f"unit: a number is needed, not {unit!r:.20}"}
     frames = driver.frames(unit)
     if isinstance(on, bool):
         driver.trace(on)

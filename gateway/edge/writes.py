@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.codec.signed import verified
 from gateway.edge.config import DeviceConfig, LineConfig, Writable
+from gateway.edge.sender import Refused, Sender
 from gateway.ports import Answer, Clock, DeviceError, DeviceException, Writer
 
 log = logging.getLogger(__name__)
@@ -25,14 +25,6 @@ REMEMBERED = 200
 READ_BACK_S = (0.0, 0.2, 0.8)
 """Pauses before each look whether the device has taken it: some need a moment."""
 MINUTE_S = 60.0
-
-
-class Refused(Exception):
-    """Nothing was sent to the device. code: for the words that a person reads."""
-
-    def __init__(self, code: str, error: str) -> None:
-        self.code, self.error = code, error
-        super().__init__(error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +39,16 @@ class _Target:
 
 
 class Writes:
-    """lines: the present ones · reply: answers a command."""
+    """sender: who may command · lines: the present ones · reply: answers a command."""
 
     def __init__(
         self,
         clock: Clock,
-        key: bytes,
-        boot: str,
+        sender: Sender,
         lines: Callable[[], Sequence[LineConfig]],
         reply: Callable[..., None],
     ) -> None:
-        self._clock, self._key, self._boot = clock, key, boot
-        self._lines, self._reply = lines, reply
+        self._clock, self._sender, self._lines, self._reply = clock, sender, lines, reply
         self._queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(WAITING)
         self._answers: OrderedDict[str, dict[str, Any] | None] = OrderedDict()
         self._times: dict[str, deque[float]] = {}
@@ -77,8 +67,9 @@ class Writes:
         """Take it into the queue, or answer at once."""
         id_ = str(body.get("id"))
         try:
-            self._check_sender(body)
+            self._sender.check(body)
         except Refused as e:
+            self._sender.refused(body, e)
             self._answer(body, _refusal(e), remember=False)
             return
         if id_ in self._answers:
@@ -91,14 +82,6 @@ class Writes:
             return
         self._answers[id_] = None
         self._queue.put_nowait(body)
-
-    def _check_sender(self, body: Mapping[str, Any]) -> None:
-        if not self._key:
-            raise Refused("no_key", "this edge has no key, so nothing can be written through it")
-        if not verified(self._key, body) or not isinstance(body.get("id"), str):
-            raise Refused("signature", "the command is not signed with this edge's key")
-        if body.get("boot") != self._boot:
-            raise Refused("boot", "the command was meant for an earlier start of this edge")
 
     async def run(self) -> None:
         """Carry out what is in the queue until cancelled."""
@@ -140,9 +123,7 @@ class Writes:
     # ── may it be written? ────────────────────────────────────────────────────────────────────────
 
     def _target(self, body: Mapping[str, Any]) -> _Target:
-        until = body.get("until")
-        if not isinstance(until, int) or self._clock.now() > until:
-            raise Refused("late", "the command came too late; check the clocks of core and edge")
+        self._sender.in_time(body)
         point = body.get("point")
         for line in self._lines():
             for device in line.devices:

@@ -13,7 +13,7 @@ from gateway.adapters.clock import SystemClock
 from gateway.adapters.paho_uplink import PahoUplink
 from gateway.edge.agent import DeviceConfig, Edge, EdgeConfig, Hello, LineConfig
 from gateway.model import Point
-from tests.unit.gateway_edge.edge_fakes import FakeDriver, FakeModel, FakeUnit, points
+from tests.unit.gateway_edge.edge_fakes import FakeDriver, FakeModel, FakeUnit, control, points
 
 
 def options() -> Namespace:
@@ -49,7 +49,7 @@ def main(o: Namespace) -> None:
             "127.0.0.1", o.port, client_id=hello.client_id, subscribe=hello.subscribe, will=hello.will
         )
 
-    asyncio.run(Edge(config, clock, uplink).run())
+    asyncio.run(Edge(config, clock, uplink, control=control(o.folder)).run())
 
 
 if __name__ == "__main__":

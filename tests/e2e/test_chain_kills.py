@@ -20,8 +20,9 @@ import yaml
 
 from gateway.adapters.broker_files import Users
 from gateway.adapters.clock import SystemClock
-from gateway.adapters.mqtt_side import MqttAddress, MqttSide
+from gateway.adapters.mqtt_side import MqttAddress
 from gateway.app.client import Client
+from gateway.app.edge_orders import orders
 from gateway.app.story import expected
 from gateway.errors import Forbidden, Retryable
 from simulators.control import send
@@ -135,12 +136,9 @@ async def balanced(s: Show) -> dict[str, Any]:
     """Polling stops, everything is delivered: the balance."""
     broker = orjson.loads((s.data / "broker.json").read_bytes())
     user, password = Users.load(s.data / "broker-users.json").credentials("core")
-    side = MqttSide(MqttAddress("127.0.0.1", broker["mqtt_port"], user, password), CLOCK, "tester")
-    await side.open()
-    try:
-        await side.publish(f"steward/v1/{s.estate}/gw-1/cmd", b'{"cmd":"stop_polling"}')
-    finally:
-        await side.close()
+    address = MqttAddress("127.0.0.1", broker["mqtt_port"], user, password)
+    async with orders(address, s.data, CLOCK, "tester") as edges:
+        await edges.give(s.estate, "gw-1", "stop_polling")
     sheet: dict[str, Any] = {}
     async with asyncio.timeout(90):
         while sheet.get("residual") != 0 or sheet["in_outbox"] or sheet["in_flight"]:

@@ -11,8 +11,11 @@ from pathlib import Path
 import orjson
 import pytest
 
+from gateway.adapters.clock import SystemClock
 from gateway.adapters.mqtt_side import MqttAddress
 from gateway.app.client import Client
+from gateway.app.edge_keys import EdgeKeys
+from gateway.app.edge_orders import orders
 from tests.contract.mosquitto_server import MOSQUITTO, Mosquitto
 from tests.e2e.cli_kit import Running, logged_in, running, until
 
@@ -41,10 +44,10 @@ def settled(client: Client) -> dict[str, int]:
     return balance
 
 
-async def stop_polling(url: str) -> None:
+async def stop_polling(url: str, data: Path) -> None:
     """As the demo does before its balance."""
-    async with MqttAddress.parse(url).client("test") as client:
-        await client.publish("steward/v1/happiness-lane/gw-1/cmd", b'{"cmd":"stop_polling"}', qos=1)
+    async with orders(MqttAddress.parse(url), data, SystemClock(), "test") as edges:
+        assert (await edges.give("happiness-lane", "gw-1", "stop_polling"))["ok"]
 
 
 def core_of(folder: Path, broker: str, name: str) -> AbstractContextManager[Running]:
@@ -62,7 +65,7 @@ async def test_core_and_edge_alone_on_mosquitto(broker: str, tmp_path: Path) -> 
         ExitStack() as stack,
     ):
         s.until_said("devices serve")
-        env = {"STEWARD_MQTT": broker}
+        env = {"STEWARD_MQTT": broker, "STEWARD_EDGE_KEY": EdgeKeys(tmp_path / "C").make("gw-1")}
         reader = stack.enter_context(running(*edge, cwd=tmp_path, mark=tmp_path / "E", name="edge", env=env))
         with core_of(tmp_path, broker, "core") as first:
             said = first.until_said("Steward steward-demo: http://")
@@ -85,7 +88,7 @@ async def test_core_and_edge_alone_on_mosquitto(broker: str, tmp_path: Path) -> 
                 row = orjson.loads(tail.until_said("\n").splitlines()[0])
                 assert (row["point"], row["unit"]) == ("ws-1/ws.out_p", "MPa")
                 assert tail.stop() == 0
-            await stop_polling(broker)
+            await stop_polling(broker, tmp_path / "C")
             # What was read while the core was away came too, and every point is accounted for.
             assert until(lambda: settled(client))["due"] > before
             assert reader.stop() == 0

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiomqtt
+import orjson
 import pytest
 
 from gateway.adapters.clock import SystemClock
@@ -16,7 +17,17 @@ from gateway.codec import Data, EventMessage
 from gateway.edge.agent import DeviceConfig, Edge, EdgeConfig, Hello, LineConfig
 from gateway.model import Point
 from tests.contract.mosquitto_server import MOSQUITTO, Mosquitto
-from tests.unit.gateway_edge.edge_fakes import FakeCore, FakeDriver, FakeModel, FakeUnit, points, stop, until
+from tests.unit.gateway_edge.edge_fakes import (
+    FakeCore,
+    FakeDriver,
+    FakeModel,
+    FakeUnit,
+    control,
+    points,
+    signed,
+    stop,
+    until,
+)
 
 pytestmark = [pytest.mark.mosquitto, pytest.mark.skipif(MOSQUITTO is None, reason="no Mosquitto installed")]
 
@@ -36,7 +47,7 @@ class Plant:
         line = LineConfig("bus", FakeDriver(self.clock, {1: unit}), [device])
         config = EdgeConfig("garden", "gw-1", [line], folder, "cfg", "1", tick_s=0.02, account_s=0.5)
         self.port, self.acking = port, True
-        self.edge = Edge(config, self.clock, self._uplink)
+        self.edge = Edge(config, self.clock, self._uplink, control=control(folder))
 
     def _uplink(self, hello: Hello) -> PahoUplink:
         return PahoUplink(
@@ -68,7 +79,8 @@ class Plant:
 
     async def stop_polling(self) -> None:
         async with aiomqtt.Client("127.0.0.1", self.port) as client:
-            await client.publish(f"{ROOT}/cmd", b'{"cmd":"stop_polling"}', qos=1)
+            stop_ = signed(self.edge.boot, cmd="stop_polling")
+            await client.publish(f"{ROOT}/cmd", orjson.dumps(stop_), qos=1)
 
     async def read(self, values: int) -> None:
         goal = self.count + values

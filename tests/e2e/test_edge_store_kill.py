@@ -12,11 +12,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiomqtt
+import orjson
 import pytest
 
 from gateway.codec import Ack, Data, EventMessage
 from tests.contract.mosquitto_server import MOSQUITTO, Mosquitto
-from tests.unit.gateway_edge.edge_fakes import FakeCore, stop, until
+from tests.unit.gateway_edge.edge_fakes import FakeCore, signed, stop, until
 
 pytestmark = [
     pytest.mark.slow,
@@ -36,7 +37,7 @@ async def serve(core: FakeCore, port: int, paused: asyncio.Event) -> None:
     async with aiomqtt.Client(
         "127.0.0.1", port, identifier="core", clean_session=False, max_inflight_messages=100
     ) as client:
-        for leaf in ("points/+", "data", "event", "account"):
+        for leaf in ("points/+", "data", "event", "account", "birth"):
             await client.subscribe(f"{ROOT}/{leaf}", qos=1)
         async with asyncio.TaskGroup() as group:
             group.create_task(confirm(client, acks, paused))
@@ -73,7 +74,7 @@ async def drained(core: FakeCore, port: int) -> None:
     """Polling stops; the last account says that nothing waits any more."""
     before = len(core.accounts)
     async with aiomqtt.Client("127.0.0.1", port) as client:
-        await client.publish(f"{ROOT}/cmd", b'{"cmd":"stop_polling"}', qos=1)
+        await client.publish(f"{ROOT}/cmd", orjson.dumps(signed(core.boot, cmd="stop_polling")), qos=1)
     await until(
         lambda: any(a.outbox == 0 and a.facts.get("polling") == 0 for a in core.accounts[before:]), 60
     )

@@ -19,6 +19,7 @@ from typing import Any
 
 import aiomqtt
 import numpy as np
+import orjson
 import yaml
 
 from gateway.adapters.clock import SystemClock
@@ -39,7 +40,7 @@ from tests.nightly.chaos_devices import (
     tcp_port,
 )
 from tests.unit.drivers.wire_devices import on_pty
-from tests.unit.gateway_edge.edge_fakes import FakeCore
+from tests.unit.gateway_edge.edge_fakes import KEY, FakeCore, signed
 
 ESTATE, GATEWAY = "garden", "gw-1"
 OWN = f"steward/v1/{ESTATE}/{GATEWAY}"
@@ -125,7 +126,9 @@ class Rig:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", *module, str(self.folder / "site.yaml"), "--data",
                 str(self.folder / "data"), cwd=ROOT, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
-                env=environment({"STEWARD_MQTT": f"mqtt://127.0.0.1:{self.broker.port}"}),
+                env=environment(
+                    {"STEWARD_MQTT": f"mqtt://127.0.0.1:{self.broker.port}", "STEWARD_EDGE_KEY": KEY.hex()}
+                ),
             )  # fmt: skip
         asked = sum(line.number for line in self.lines.values())
         await self.until(lambda: sum(line.number for line in self.lines.values()) > asked)
@@ -178,7 +181,8 @@ class Rig:
     async def stop_polling(self) -> Account:
         """The last account, after everything that was read has arrived."""
         async with aiomqtt.Client("127.0.0.1", self.broker.port) as client:
-            await client.publish(f"{OWN}/cmd", b'{"cmd":"stop_polling"}', qos=1)
+            body = signed(self.core.boot, cmd="stop_polling")
+            await client.publish(f"{OWN}/cmd", orjson.dumps(body), qos=1)
         await self.until(lambda: any(leaf == "reply" for leaf, _ in self.core.other))
         self.lives[-1].ended = self.clock.monotonic()
         await self.until(lambda: any(self._is_last(a) for a in self.core.accounts))

@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
 
-from gateway.codec import Account, Ack, Data, EventMessage, PointTable, Topic
-from gateway.edge.config import Hello
+from gateway.codec import Account, Ack, Data, EventMessage, PointTable, Status, Topic
+from gateway.codec.signed import sign
+from gateway.edge.config import EdgeConfig, Hello
+from gateway.edge.control import Control
+from gateway.edge.stage import Stage
 from gateway.model import GOOD, Kind, Point
 from gateway.ports import Answer, Block, Clock, Decoded, DeviceException, Garbled, LineDown, NoAnswer, Span
+
+KEY = b"k" * 32
+"""What the edges of tests obey."""
+FOR_EVER = 1 << 52
+"""An `until` that no test's clock reaches, ms."""
+
+
+def control(folder: Path) -> Control:
+    """Of an edge that may be commanded, and is sent no configuration."""
+
+    def load(site: Path) -> EdgeConfig:
+        raise AssertionError(f"{site} was not to be loaded")
+
+    return Control(KEY, Stage(folder / "config"), load)
+
+
+def signed(boot: str, id_: str = "", **body: Any) -> dict[str, Any]:
+    """A command as the core makes it."""
+    return sign(KEY, {"id": id_ or secrets.token_hex(6), "boot": boot, "until": FOR_EVER, **body})
 
 
 def points(
@@ -176,6 +200,11 @@ class FakeCore:
         self.messages.append(message)
         self.stored[message.boot] += len(message.i) if isinstance(message, Data) else 1
 
+    @property
+    def boot(self) -> str:
+        """Of the edge that said last that it is there."""
+        return str([body for leaf, body in self.other if leaf == "birth"][-1]["boot"])
+
     def account(self, boot: str) -> Account:
         return max((a for a in self.accounts if a.boot == boot), key=lambda a: a.seq)
 
@@ -227,7 +256,13 @@ class MemoryUplink:
         return True
 
     def command(self, **body: Any) -> None:
+        """Somebody says it; signed by nobody."""
         self.heard(self.hello.subscribe[1], orjson.dumps(body))
+
+    def core_says(self, **body: Any) -> None:
+        """The core says it, to the edge that is connected."""
+        boot = Status.decode(self.hello.will()[1]).boot
+        self.command(**signed(boot, **{"id_" if k == "id" else k: v for k, v in body.items()}))
 
     def heard(self, topic: str, payload: bytes) -> None:
         self._on_message(topic, payload)

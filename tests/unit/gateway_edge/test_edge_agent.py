@@ -22,6 +22,7 @@ from tests.unit.gateway_edge.edge_fakes import (
     FakeModel,
     FakeUnit,
     MemoryUplink,
+    control,
     points,
     until,
 )
@@ -43,6 +44,7 @@ class Site:
         ]
         self.model: FakeModel = FakeModel.dense(pts)
         self.alarms: list[bool] = []
+        self.keyed = True
         self.state, self.call = 0, 0
         self.uplink: MemoryUplink
 
@@ -65,7 +67,9 @@ class Site:
             self.uplink = MemoryUplink(hello, self.core)  # type: ignore[arg-type]
             return self.uplink
 
-        return Edge(config, self.clock, make, self.alarms.append)
+        return Edge(
+            config, self.clock, make, self.alarms.append, control(self.folder) if self.keyed else None
+        )
 
     @contextlib.asynccontextmanager
     async def running(self, *, up: bool = True) -> AsyncIterator[Edge]:
@@ -100,7 +104,7 @@ async def test_readings_arrive_on_their_lanes_and_the_balance_closes_when_pollin
         await until(lambda: len(site.seen("live")) > 5)
         site.state = site.call = 1
         await until(lambda: len(site.seen("event")) >= 2 and len(site.seen("state")) >= 2)
-        site.uplink.command(cmd="stop_polling", id="c1")
+        site.uplink.core_says(cmd="stop_polling", id="c1")
         await until(lambda: edge.drained)
         asked = site.count
         assert (
@@ -157,7 +161,7 @@ async def test_an_outage_becomes_backlog_behind_events_and_nothing_is_lost(site:
         site.uplink.order.clear()
         site.uplink.link(up=True)
         await until(lambda: bool(site.seen("backlog")))
-        site.uplink.command(cmd="stop_polling")
+        site.uplink.core_says(cmd="stop_polling")
         await until(lambda: edge.drained)
     assert site.balanced(edge.boot)
     backlog = site.seen("backlog")
@@ -182,7 +186,7 @@ async def test_a_deaf_core_is_an_alarm_on_the_spot_and_everything_is_sent_again(
         site.uplink.deaf = False
         site.uplink.command(cmd="resend")
         await until(lambda: site.alarms == [True, False])
-        site.uplink.command(cmd="stop_polling")
+        site.uplink.core_says(cmd="stop_polling")
         await until(lambda: edge.drained)
     assert site.balanced(edge.boot)
     assert any(a.facts["core_silent"] for a in site.core.accounts)
@@ -197,7 +201,7 @@ async def test_lost_receipts_make_duplicates_and_no_loss(site: Site) -> None:
         site.uplink.mute = False
         site.uplink.command(cmd="resend")
         await until(lambda: site.core.duplicates > 0)
-        site.uplink.command(cmd="stop_polling")
+        site.uplink.core_says(cmd="stop_polling")
         await until(lambda: edge.drained)
     assert site.balanced(edge.boot)
 
@@ -210,8 +214,8 @@ async def test_a_table_is_sent_again_on_request(site: Site) -> None:
         site.uplink.command(cmd="table", tab=tab, id=1)
         site.uplink.command(cmd="table", tab="ffffffffffff", id=2)
         site.uplink.command(cmd="dance", id=3)
-        site.uplink.command(cmd="retry", device="d1", id=4)
-        site.uplink.command(cmd="retry", device="nobody", id=5)
+        site.uplink.core_says(cmd="retry", device="d1", id="4")
+        site.uplink.core_says(cmd="retry", device="nobody", id="5")
         await until(lambda: len([x for x in site.core.other if x[0] == "reply"]) == 5)
         assert set(site.core.tables) == {tab}
         replies = [body for leaf, body in site.core.other if leaf == "reply"]
@@ -235,7 +239,7 @@ async def test_a_second_start_sends_what_the_first_kept(site: Site) -> None:
         await until(lambda: site.count > 60)
     async with site.running() as second:
         await until(lambda: site.core.stored[first.boot] > 0)
-        site.uplink.command(cmd="stop_polling")
+        site.uplink.core_says(cmd="stop_polling")
         await until(lambda: second.drained)
     assert site.balanced(second.boot)
     kept = site.core.account(first.boot).devices["d1"]
@@ -259,7 +263,7 @@ async def test_text_travels_as_an_event_when_it_changes(site: Site) -> None:
         await until(lambda: len(site.seen("live")) > 3)
         talking.text = "door shut"
         await until(lambda: len(site.seen("event")) >= 2)
-        site.uplink.command(cmd="stop_polling")
+        site.uplink.core_says(cmd="stop_polling")
         await until(lambda: edge.drained)
         assert site.balanced(edge.boot)
     texts = [m.attrs["text"] for m in site.seen("event") if isinstance(m, EventMessage)]
@@ -271,7 +275,7 @@ async def test_site_time_may_run_faster_than_real_time(tmp_path: Path) -> None:
     site.model = FakeModel.dense(points(3, period_s=1.0))
     async with site.running() as edge:
         await until(lambda: len(site.seen("live")) > 8)
-        site.uplink.command(cmd="stop_polling")
+        site.uplink.core_says(cmd="stop_polling")
         await until(lambda: edge.drained)
     t = [t for t, _ in site.core.series()["pump-1/v.p0"]]
     steps = sorted(b - a for a, b in itertools.pairwise(t))

@@ -22,7 +22,15 @@ from gateway.edge.reload import Change
 from gateway.errors import WorkFailed
 from gateway.model import Point
 from gateway.ports import Block
-from tests.unit.gateway_edge.edge_fakes import FakeCore, FakeDriver, FakeModel, FakeUnit, MemoryUplink, points
+from tests.unit.gateway_edge.edge_fakes import (
+    FakeCore,
+    FakeDriver,
+    FakeModel,
+    FakeUnit,
+    MemoryUplink,
+    control,
+    points,
+)
 
 PERIOD_S = 0.5
 
@@ -72,7 +80,7 @@ class Plant:
 
     @contextlib.asynccontextmanager
     async def running(self, config: EdgeConfig, *, up: bool = True) -> AsyncIterator[Edge]:
-        edge = Edge(config, self.clock, self.make)
+        edge = Edge(config, self.clock, self.make, control=control(self.folder))
         task = asyncio.create_task(edge.run())
         try:
             async with asyncio.timeout(10):
@@ -102,7 +110,7 @@ class Plant:
         return task.result()
 
     async def end(self, edge: Edge) -> None:
-        self.uplinks[-1].command(cmd="stop_polling")
+        self.uplinks[-1].core_says(cmd="stop_polling")
         await self.until(lambda: edge.drained)
 
     def check_balance(self, edge: Edge) -> None:

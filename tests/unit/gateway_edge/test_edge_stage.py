@@ -7,7 +7,8 @@ import contextlib
 import os
 import random
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from gateway.edge.agent import Edge, EdgeConfig, LineConfig
 from gateway.edge.control import Control
 from gateway.edge.stage import SITE, Stage
 from gateway.edge.stage_trial import Trial, Verdict
-from gateway.errors import BadInput
+from gateway.errors import BadInput, Conflict
 from tests.unit.gateway_edge.edge_fakes import FakeDriver
 from tests.unit.gateway_edge.test_edge_reload import Plant, on_grid, polls
 
@@ -383,6 +384,7 @@ async def test_what_is_not_right_is_refused_with_its_reason_and_changes_nothing(
         rig.push(3, key=b"x" * 32, devices=["b"])
         rig.push(4, devices=["b"], broken="nobody knows this field")
         rig.push(5, devices=["b"], minutes=1000.0)
+        await rig.until(lambda: rig.steps("c4") == ["refused"])
         rig.push(6, devices=["a", "a"])
         rig.confirm(6)
         await rig.until(lambda: all(rig.steps(f"c{n}")[-1:] == ["refused"] for n in (3, 4, 5, 6)))
@@ -407,6 +409,100 @@ async def test_one_trial_at_a_time(rig: Rig) -> None:
         assert "on trial" in rig.last("c4")["error"]
 
 
+class SlowRig(Rig):
+    """Loading waits until it is let go."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.loading, self.go_on = threading.Event(), threading.Event()
+
+    def load(self, path: Path) -> EdgeConfig:
+        self.loading.set()
+        assert self.go_on.wait(60), "nobody let it go on"
+        return super().load(path)
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[SlowRig]:
+    rig = SlowRig(tmp_path)
+    yield rig
+    rig.go_on.set()
+
+
+async def test_the_edge_goes_on_committing_while_a_configuration_is_loaded(slow: SlowRig) -> None:
+    rig = slow
+    async with rig.edge("a", "b") as edge:
+        rig.push(3, devices=["a", "b", "c"])
+        await rig.until(rig.loading.is_set)
+        before = len(rig.core.series()["a/v.p0"])
+        await rig.until(lambda: len(rig.core.series()["a/v.p0"]) >= before + 10)
+        assert rig.steps("c3") == []
+        assert edge.facts()["cfg_version"] == 0, "nothing is in use that was not loaded"
+        rig.uplinks[-1].core_says(cmd="retry", id="r", device="a")
+        await rig.until(lambda: any(b["id"] == "r" for leaf, b in rig.core.other if leaf == "reply"))
+        rig.go_on.set()
+        await rig.until(lambda: rig.steps("c3") == ["staged", "trial"])
+        await rig.until(lambda: "c/v.p0" in rig.core.series())
+        await rig.end(edge)
+    rig.check_balance(edge)
+    assert on_grid(polls(rig.drivers["to-a"][0]))
+
+
+async def test_a_part_that_comes_twice_disturbs_nothing_and_another_push_has_to_wait(slow: SlowRig) -> None:
+    rig = slow
+    async with rig.edge("a"):
+        for _ in range(2):
+            rig.push(3, devices=["a", "b"])
+        rig.push(4, devices=["a"])
+        await rig.until(lambda: rig.steps("c4") == ["refused"])
+        assert "being taken up" in rig.last("c4")["error"]
+        rig.go_on.set()
+        await rig.until(lambda: "trial" in rig.steps("c3"))
+        rig.push(3, devices=["a", "b"])
+        await rig.go(1)
+        assert rig.steps("c3") == ["staged", "trial"]
+
+
+async def test_a_reload_of_ones_own_and_a_push_at_the_same_instant_are_kept_apart(slow: SlowRig) -> None:
+    rig = slow
+    async with rig.edge("a") as edge:
+        # The own file is read: what the core sends has to wait.
+        with edge.changing():
+            rig.push(3, devices=["a", "b"])
+            await rig.until(lambda: rig.steps("c3") == ["refused"])
+            assert "push again" in rig.last("c3")["error"]
+        # What the core has sent is read: the own file has to wait.
+        rig.push(4, devices=["a", "b"], minutes=1.0)
+        await rig.until(rig.loading.is_set)
+        with pytest.raises(Conflict, match="reload again"), edge.changing():
+            pass
+        rig.go_on.set()
+        await rig.until(lambda: "trial" in rig.steps("c4"))
+        # And while it is on trial, with the time that it takes at most.
+        with pytest.raises(Conflict, match=r"version 4 .* for at most (60|59) s more"), edge.changing():
+            pass
+        await rig.until(lambda: "back" in rig.steps("c4"))
+        await rig.until(lambda: edge.facts()["cfg_taken_back"] == 1)
+
+        def free() -> bool:
+            try:
+                with edge.changing():
+                    return True
+            except Conflict:
+                return False
+
+        await rig.until(free)
+
+
+async def test_an_edge_ends_while_a_configuration_is_being_loaded(slow: SlowRig) -> None:
+    rig = slow
+    async with rig.edge("a"):
+        rig.push(3, devices=["a", "b"])
+        await rig.until(rig.loading.is_set)
+    assert in_use(rig.folder / "config") is None
+    assert rig.steps("c3") == []
+
+
 async def test_frames_of_a_line_come_over_the_bus(rig: Rig) -> None:
     class Recorded(FakeDriver):
         on = False
@@ -423,7 +519,7 @@ async def test_frames_of_a_line_come_over_the_bus(rig: Rig) -> None:
     async with rig.running(rig.config([replace(line, driver=driver), plain])):
         bodies: list[dict[str, Any]] = [{"line": "to-a", "on": True}, {"line": "to-b"}, {"line": "to-z"}]
         for n, body in enumerate(bodies):
-            rig.uplinks[-1].command(cmd="trace", id=f"t{n}", **body)
+            rig.uplinks[-1].core_says(cmd="trace", id=f"t{n}", **body)
         await rig.until(lambda: len([1 for leaf, _ in rig.core.other if leaf == "reply"]) == 3)
     assert driver.on
     first = rig.last("t0")

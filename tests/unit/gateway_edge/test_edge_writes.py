@@ -17,6 +17,7 @@ from drivers.modbus import TcpDriver, TcpOptions
 from gateway.adapters.clock import SystemClock
 from gateway.codec.signed import sign
 from gateway.edge.config import DeviceConfig, LineConfig, Writable
+from gateway.edge.sender import Sender
 from gateway.edge.writes import Writes
 from gateway.model import Point
 from gateway.ports import Block, Span
@@ -76,7 +77,7 @@ class Rig:
         device = DeviceConfig("d1", 1, FakeModel(POINTS, SPANS), 0.5, writes=allowed)
         lines = [LineConfig("bus", self.driver, [device])]
         self.replies: list[dict[str, Any]] = []
-        self.writes = Writes(self.clock, key, BOOT, lambda: lines, self._reply)
+        self.writes = Writes(self.clock, Sender(self.clock, key, BOOT), lambda: lines, self._reply)
 
     def _reply(self, command: Any, **answer: Any) -> None:
         self.replies.append({"id": command.get("id"), **answer})
