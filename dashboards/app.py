@@ -24,6 +24,7 @@ from dashboards.api import (
     account,
     alarms,
     demo,
+    edges,
     history,
     live,
     orders,
@@ -43,7 +44,7 @@ log = logging.getLogger(__name__)
 
 ROUTERS = (
     account.router, live.router, alarms.router, orders.router, history.router, stats.router, public.router,
-    settings.router, demo.router, points.router,
+    settings.router, demo.router, points.router, edges.router,
 )  # fmt: skip
 
 

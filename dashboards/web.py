@@ -29,6 +29,8 @@ Figures = Callable[[Desk, Scope, Ms, Ms], Mapping[str, Any]]
 BreakIt = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 WritePoint = Callable[[Actor, str, float, str, str], Awaitable[Mapping[str, Any]]]
 """(person, point, value, reason, key) → result, code, old, new, error."""
+ActOnEdge = Callable[[Actor, str, str, Mapping[str, Any], str], Awaitable[Mapping[str, Any]]]
+"""(person, `edge.trace` or `edge.retry`, edge, its facts, key) → ok, code, error and what the edge says."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,8 @@ class WebOptions:
     hosts: names under which the pages may be reached (`*.` at the front for all below; `*`: any) ·
     https: cookies only over TLS (set it behind a TLS proxy too) · figures: the regulator's numbers, blocking,
     called in a thread; gives {"rows": [flat objects], …} · breakit: demonstration only · write: writes a
-    point · metrics_token: lets another machine read /metrics · heartbeat_s, idle_s: real seconds · max_body:
-    bytes.
+    point · edge: asks an edge · metrics_token: lets another machine read /metrics · heartbeat_s, idle_s: real
+    seconds · max_body: bytes.
     """
 
     hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
@@ -55,6 +57,7 @@ class WebOptions:
     figures: Figures | None = None
     breakit: BreakIt | None = None
     write: WritePoint | None = None
+    edge: ActOnEdge | None = None
     hasher: PasswordHasher | None = None
 
 

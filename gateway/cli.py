@@ -14,7 +14,7 @@ import typer
 
 from gateway.app.runner import duration, guarded, run_until_signalled
 from gateway.cli_cert import add_commands as add_cert
-from gateway.cli_edges import add_commands
+from gateway.cli_edges import add_commands, add_edge
 
 app = typer.Typer(
     name="steward", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -127,34 +127,7 @@ def core(
     sys.exit(run_until_signalled(run_core(setup, CoreOptions(data.absolute(), host, port, store))))
 
 
-@app.command(epilog="Examples: steward edge site.yaml --gateway gw-1 · steward edge add gw-2 --estate home")
-def edge(
-    site: Annotated[str, typer.Argument(metavar="SITE.yaml | add", help="the site file, or `add`")],
-    id: Annotated[str, typer.Argument(metavar="[ID]", help="with add: the new edge's id")] = "",  # noqa: A002 - the word that users type
-    data: DataOpt = DATA,
-    gateway: Annotated[str, typer.Option(help="which gateway of the site file; not needed for one")] = "",
-    estate: Annotated[str, typer.Option(help="with add: the estate that it reads")] = "",
-    address: Annotated[str, typer.Option(help="with add: the core's name or address for the edge")] = "",
-) -> None:
-    """One edge alone: reads the devices of one gateway of the site file and sends what it reads.
-
-    The broker: STEWARD_MQTT=mqtt://user:password@host:port, else `broker.url` of the site file.
-    `edge add ID --estate ESTATE` on the core's machine enrols one: credentials, a stub for the site file,
-    and a running broker takes the new user at once.
-    """
-    if site == "add":
-        from gateway.app.enrol import enrol
-
-        sys.exit(run_until_signalled(enrol(data, id, estate, address)))
-    from gateway.app.edge_host import run_edge
-    from gateway.app.edge_role import choose
-    from gateway.app.logs import setup_logging
-    from gateway.app.setup import load_setup
-
-    setup = load_setup(Path(site))
-    mine = choose(setup, gateway).id
-    setup_logging(data / "logs", f"edge-{mine}")
-    sys.exit(run_until_signalled(run_edge(setup, data.absolute(), mine)))
+add_edge(app)
 
 
 # ── bringing devices on site ──────────────────────────────────────────────────────────────────────────

@@ -57,6 +57,8 @@ ACTIONS: Mapping[str, tuple[str, frozenset[str]]] = {
         ("asset.mode", "commissioning or normal", S, M, A),
         ("drill.start", "start a drill", O, S, M, A),
         ("point.write", "write a point that the site file lists, with a reason", M, A),
+        ("edge.trace", "frames of a line at an edge: switch their recording, look at them", T, S, M, A),
+        ("edge.retry", "let an edge try silent devices again at once", O, T, S, M, A),
         ("settings.view", "read matrix, shifts, calendars, limits, channels", S, M, A),
         ("settings.put", "change them", M, A),
         ("users.view", "list people", M, A),

@@ -148,6 +148,20 @@ class WriteBody(Body):
     reason: Reason
 
 
+class TraceBody(Body):
+    """Which line; `on` switches the recording of its frames, `unit` shows those of one unit alone."""
+
+    line: Annotated[str, Field(min_length=1, max_length=48)]
+    on: bool | None = None
+    unit: Annotated[int, Field(ge=0, le=255)] | None = None
+
+
+class RetryBody(Body):
+    """Which device; none: all of the edge."""
+
+    device: Annotated[str, Field(min_length=1, max_length=48)] | None = None
+
+
 class BreakIt(BaseModel):
     """What to break; the rest of the object depends on it."""
 

@@ -49,6 +49,29 @@ class Client:
             )
         )
 
+    def ask(
+        self, path: str, body: dict[str, Any], key: str, lang: str, timeout_s: float
+    ) -> tuple[int, dict[str, Any]]:
+        """Status and object of an answer of any kind. key: makes a repetition harmless; "": none.
+
+        Raises Forbidden for 401 and 403, Retryable when nobody answers.
+        """
+        headers = {"Content-Type": "application/json", "X-CSRF-Token": self._csrf, "Origin": self._url,
+                   "Accept-Language": lang, **({"Idempotency-Key": key} if key else {})}  # fmt: skip
+        url = self._url + path
+        request = urllib.request.Request(url, orjson.dumps(body), headers, method="POST")  # noqa: S310 - own http address
+        try:
+            with self._opener.open(request, timeout=timeout_s) as answer:
+                return answer.status, orjson.loads(answer.read())
+        except urllib.error.HTTPError as e:
+            with e:
+                said = _object(e.read())
+            if e.code in (401, 403):
+                raise Forbidden(str(said.get("detail", f"{url}: {e.code}"))) from e
+            return e.code, said
+        except (OSError, orjson.JSONDecodeError) as e:
+            raise Retryable(f"{url}: {e}") from e
+
     def stream(self) -> Iterator[tuple[str, Any]]:
         """Live messages (event, data) until the connection ends. Raises Retryable."""
         request = urllib.request.Request(f"{self._url}/api/v1/stream")  # noqa: S310 - own http address
@@ -75,3 +98,11 @@ class Client:
             raise kind(f"{request.full_url}: {e.code} {text}") from e
         except (OSError, orjson.JSONDecodeError) as e:
             raise Retryable(f"{request.full_url}: {e}") from e
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    try:
+        said = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return {}
+    return said if isinstance(said, dict) else {}

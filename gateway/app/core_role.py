@@ -36,6 +36,7 @@ from gateway.app.backups import answer_backups
 from gateway.app.breakit import BreakIt
 from gateway.app.context import DEMO, NATS, ClockOrigin, Places, broker_url, supervised
 from gateway.app.dispatch import make_dispatch
+from gateway.app.edge_acts import EdgeActs
 from gateway.app.edge_keys import EdgeKeys
 from gateway.app.exposure import plain, refuse_plain
 from gateway.app.heartbeat import heartbeat
@@ -130,6 +131,7 @@ async def _serve(
     writes = PointWrites(
         setup, state, calls, clock, lambda role: allows(role, "point.write"), settings.command
     )
+    edges = EdgeActs(setup, calls, clock, allows, writes.command)
     channels = [
         Channel(c.id, notifier(c.url, options.data), frozenset(c.duties)) for c in setup.site.file.channels
     ]
@@ -137,11 +139,11 @@ async def _serve(
     core = Core(
         Parts(
             setup.site, clock, bus, state, samples, setup.rules, dispatch, Sender(state, channels, clock),
-            options.data, writes.command, setup.device_of, setup.assets, setup.points,
+            options.data, edges.command, setup.device_of, setup.assets, setup.points,
             _plain(setup, options, host),
         )
     )  # fmt: skip
-    writes.loop = CoreLoop(core)
+    writes.loop = edges.loop = CoreLoop(core)
     await asyncio.to_thread(_people, setup, places, state, demo)
     desk = CoreDesk(core, lambda actor, action: allows(actor.role, action))
     gateways = {
@@ -154,6 +156,7 @@ async def _serve(
         hosts=WebOptions.hosts if is_local(host) else ("*",),
         https=bool(tls.trusted()),
         write=writes.write,
+        edge=edges.act,
     )
     app = create_app(desk, state, clock, web)
     port = setup.site.file.web.port if options.port is None else options.port

@@ -46,7 +46,8 @@ def dangers(setup: Setup, gateway: str) -> dict[str, list[Danger]]:
     for (owner, _), model in setup.models.items():
         for p in model.points if owner == gateway else ():
             kind = setup.assets[p.asset].kind
-            found = [d for r in setup.rules.for_point(kind, p.tag) if r.life for d in _danger(r)]
+            rules = [r.for_asset(p.asset) for r in setup.rules.for_point(kind, p.tag) if r.life]
+            found = [d for r in rules for d in _danger(r)]
             if found:
                 out[p.id] = found
     return out

@@ -57,6 +57,12 @@ SMALL = ROOT / "examples" / "small.yaml"
         (f"report {SMALL} --data D", 2, "there is no state.db in D"),
         ("backup B --data D", 2, "there is no state.db in D"),
         ("restore B --data D", 2, "B is no backup"),
+        ("edge trace gw-1 --user li", 2, "LINE: is missing"),
+        ("edge retry --user li", 2, "ID: is missing"),
+        ("edge retry gw-1 --data D --user li", 2, "--data: no pages run on D"),
+        ("edge retry gw-1 --url http://127.0.0.1:1", 2, "--user: is missing"),
+        ("write ws-1 set_p high --reason x --user li", 2, "a valid number"),
+        ("write ws-1 set_p -5", 2, "Missing option '--reason'"),
         ("bench frob", 2, "there is no benchmark 'frob'"),
     ],
 )

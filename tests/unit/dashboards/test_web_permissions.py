@@ -52,6 +52,8 @@ CALLS: dict[str, tuple[str, str, dict[str, Any] | None]] = {
     "asset.mode": ("PUT", "/assets/lift-1/mode", {"mode": "commissioning"}),
     "drill.start": ("POST", "/drill", {"asset": "lift-1"}),
     "point.write": ("POST", "/points/pump-1/ws.set_p/write", {"value": 0.4, **REASON}),
+    "edge.trace": ("POST", "/edges/gw-garden/trace", {"line": "bus", "on": True}),
+    "edge.retry": ("POST", "/edges/gw-garden/retry", {"device": "d1"}),
     "settings.view": ("GET", "/settings/matrix", None),
     "settings.put": ("PUT", "/settings/matrix/row-1", {"body": {"event": "gas"}}),
     "users.view": ("GET", "/users", None),
@@ -72,6 +74,10 @@ async def _written(*_: Any) -> dict[str, Any]:
     return {"result": "done", "old": 0.3, "new": 0.4}
 
 
+async def _asked(*_: Any) -> dict[str, Any]:
+    return {"ok": True}
+
+
 @pytest.fixture
 def demo(build: Build) -> Site:
     """A web with everything switched on."""
@@ -80,6 +86,7 @@ def demo(build: Build) -> Site:
             hasher=HASHER,
             breakit=_broken,
             write=_written,
+            edge=_asked,
             figures=lambda *_: {"rows": [{"asset": "lift-1", "availability": 1.0}]},
         )
     )

@@ -11,6 +11,7 @@ import yaml
 
 from gateway.adapters.clock import ManualClock
 from gateway.app.edge_outputs import dangers, output_of, outputs_of, watched
+from gateway.app.edge_part import edge_part
 from gateway.app.edge_role import choose, edge_config
 from gateway.app.setup import Setup, load_setup
 from gateway.edge.outputs import Danger, OutputFailed
@@ -77,6 +78,39 @@ def test_only_devices_with_danger_are_listened_to(tmp_path: Path) -> None:
         if d.content != e.content
     ]
     assert other == changed, "one that is listened to does not pass for the same one that is not"
+
+
+def test_a_pushed_part_watches_what_the_whole_site_file_watches(tmp_path: Path) -> None:
+    """Life-safety rules travel with an edge that has outputs; those of other edges' assets do not matter."""
+    setup_with(tmp_path, {"id": "lamp", "kind": "file", "path": "lamp"})
+    path = tmp_path / "site.yaml"
+    site = yaml.safe_load(path.read_text(encoding="utf-8"))
+    button = {"id": "lift.alarm_button", "on_delay_s": 7, "at": {"lift-1": {"on_delay_s": 9}}}
+    site["assets"].append({**site["assets"][0], "id": "far-1", "name": {"en": "Far"}})
+    button["at"]["far-1"] = {"on_delay_s": 8}  # type: ignore[index]  # a mapping
+    site["rules"] = [button]
+    path.write_text(yaml.safe_dump(site, allow_unicode=True), encoding="utf-8")
+    whole = load_setup(path)
+    part = tmp_path / "part"
+    for name, text in edge_part(whole, choose(whole, GATEWAY)).items():
+        (part / name).parent.mkdir(parents=True, exist_ok=True)
+        (part / name).write_text(text, encoding="utf-8")
+    pushed = load_setup(part / "site.yaml")
+    assert "far-1" not in pushed.assets
+    assert dangers(whole, GATEWAY)["lift-1/lift.alarm_button"][0].delay_s == 9, "the one of this very lift"
+    assert dangers(pushed, GATEWAY) == dangers(whole, GATEWAY)
+    clock, gateway = ManualClock(), choose(whole, GATEWAY)
+    assert edge_config(pushed, tmp_path, gateway, clock).dangers == dangers(whole, GATEWAY)
+
+
+def test_without_outputs_rules_stay_where_they_are(tmp_path: Path) -> None:
+    setup_with(tmp_path)
+    path = tmp_path / "site.yaml"
+    site = yaml.safe_load(path.read_text(encoding="utf-8"))
+    before = edge_part(load_setup(path), choose(load_setup(path), GATEWAY))
+    site["rules"] = [{"id": "lift.alarm_button", "on_delay_s": 7}]
+    path.write_text(yaml.safe_dump(site, allow_unicode=True), encoding="utf-8")
+    assert edge_part(load_setup(path), choose(load_setup(path), GATEWAY)) == before
 
 
 async def test_a_relay_whose_way_has_gone_says_so_and_is_never_switched(tmp_path: Path) -> None:

@@ -120,6 +120,55 @@ def test_a_model_without_danger_is_left_alone(tmp_path: Path) -> None:
     assert nothing.watch(model) is model
 
 
+async def test_what_comes_with_another_configuration_is_watched_and_what_goes_keeps_nothing_on(
+    tmp_path: Path,
+) -> None:
+    smoke = Point("fire-1", "fire.smoke", kind="analog", life=True)
+    both = {**PRESSED, smoke.id: [Danger(">", 5, 0)]}
+    async with running(Rig(tmp_path)) as rig:
+        rig.up = False
+        to_come = rig.outputs.watch(FakeModel.dense([smoke]), both)
+
+        def smells(value: int) -> None:
+            answer = Answer(Block(1, "holding", 0, 1), rig.clock.now(), np.array([value], np.uint16))
+            to_come.decode(answer)
+
+        smells(9)
+        assert await rig.after(1) == "0", "it does not hold yet"
+        rig.outputs.follow(both, {})
+        assert await rig.after(1) == "0", "what was read before it held may be over"
+        smells(9)
+        assert await rig.after(1) == "1"
+        smells(5)
+        assert await rig.after(1) == "0"
+
+        # Another limit of the same input, without a new model.
+        rig.outputs.follow({**PRESSED, smoke.id: [Danger(">", 1, 0)]}, {})
+        smells(5)
+        assert await rig.after(1) == "1"
+        # Back to what was before: nobody reads the smoke any more, so it must not sound for ever.
+        rig.outputs.follow(PRESSED, {})
+        assert await rig.after(1) == "0"
+        smells(9)
+        assert await rig.after(1) == "0"
+        # What goes on is not forgotten over a change.
+        rig.say(1)
+        await rig.after(2)
+        rig.outputs.follow(both, {})
+        assert await rig.after(2) == "1", "the three seconds of the button went on"
+
+
+async def test_an_output_whose_way_is_new_is_switched_by_the_new_way(tmp_path: Path) -> None:
+    async with running(Rig(tmp_path)) as rig:
+        rig.outputs.core_silent(True)
+        assert await rig.after(1) == "1"
+        moved = tmp_path / "moved"
+        rig.outputs.follow(PRESSED, {"siren": FileOutput(moved), "unknown": FileOutput(tmp_path / "x")})
+        assert await rig.after(31) == "1", "the old one is left as it is"
+        assert moved.read_text() == "1\n"
+        assert not (tmp_path / "x").exists(), "a new output holds from the next start"
+
+
 async def test_a_program_is_run_and_its_failure_is_one(tmp_path: Path) -> None:
     file = tmp_path / "out"
     write = "import sys; open(sys.argv[1], 'w').write(sys.argv[2])"
