@@ -132,9 +132,7 @@ async def _serve(
         setup, state, calls, clock, lambda role: allows(role, "point.write"), settings.command
     )
     edges = EdgeActs(setup, calls, clock, allows, writes.command)
-    channels = [
-        Channel(c.id, notifier(c.url, options.data), frozenset(c.duties)) for c in setup.site.file.channels
-    ]
+    channels = _channels(setup, options.data)
     host = options.host or setup.site.file.web.host
     core = Core(
         Parts(
@@ -184,6 +182,10 @@ async def _serve(
     finally:
         await asyncio.to_thread(places.web.unlink, missing_ok=True)
         await bus.close()
+
+
+def _channels(setup: Setup, data: Path) -> list[Channel]:
+    return [Channel(c.id, notifier(c.url, data), frozenset(c.duties)) for c in setup.site.file.channels]
 
 
 def _plain(setup: Setup, options: CoreOptions, host: str) -> dict[str, str]:
