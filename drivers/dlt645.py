@@ -16,11 +16,12 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from drivers import dlt645_codec as codec
 from drivers.dlt645_codec import ANYONE, MORE, READ, READ_ADDRESS, READ_MORE, REFUSED, REPLY, Frame, Item
+from drivers.linestats import LineStats, UnitStats
 from drivers.serial_port import PortOptions, SerialPort
 from drivers.trace import Frame as TracedFrame
 from drivers.trace import FrameTrace
 from gateway.model import Ms
-from gateway.ports import Answer, Block, Clock, DeviceException, Garbled, NoAnswer, Span
+from gateway.ports import Answer, Block, Clock, DeviceError, DeviceException, Garbled, NoAnswer, Span
 
 QUARANTINE = 3.0
 """A meter that missed its time-out is not asked again before this many time-outs have passed."""
@@ -81,7 +82,7 @@ class Dlt645Options(PortOptions):
 
 
 class Dlt645Driver:
-    """One bus with its meters, one request at a time."""
+    """One bus with its meters, one request at a time. `stats` counts frames: a long answer takes several."""
 
     def __init__(self, options: Dlt645Options, clock: Clock) -> None:
         self._options = options
@@ -92,6 +93,9 @@ class Dlt645Driver:
         self._quarantine: dict[str, float] = {}
         self._trace = FrameTrace()
         self._asked: int | None = None
+        self._counts = UnitStats()
+        self._sent_at = 0.0
+        self.stats = LineStats()
         self._forget()
 
     def trace(self, on: bool) -> None:
@@ -103,7 +107,7 @@ class Dlt645Driver:
         return self._trace.frames(unit)
 
     def _forget(self) -> None:
-        self._rest, self._junk = b"", b""
+        self._rest, self._junk, self._foreign = b"", b"", ""
         self._frames: list[tuple[Frame, Ms]] = []
 
     async def open(self) -> None:
@@ -112,6 +116,7 @@ class Dlt645Driver:
             return
         self._port.open()
         self._forget()
+        self.stats.opened += 1
 
     async def close(self) -> None:
         """Close the port; idempotent."""
@@ -124,10 +129,25 @@ class Dlt645Driver:
         asked again for QUARANTINE time-outs (NoAnswer at once), unless something of it was heard.
         """
         address, item = self._target(block)
-        self._asked = block.unit
         where = f"meter {address} at {self._options.port}"
+        self._counts = self.stats.unit(block.unit)
         if self._clock.monotonic() < self._quarantine.get(address, 0.0):
+            self._counts.held += 1
             raise NoAnswer(f"{where}: its late answer is still awaited")
+        self._asked = block.unit
+        try:
+            return await self._read(block, address, item, timeout_s)
+        except DeviceError as e:
+            self._count(e)
+            raise
+        except asyncio.CancelledError:
+            self._counts.cut_off += self._counts.requests > self._counts.explained
+            raise
+        finally:
+            self._asked = None
+
+    async def _read(self, block: Block, address: str, item: Item, timeout_s: float) -> Answer:
+        where = f"meter {address} at {self._options.port}"
         await self._silence()
         started = self._clock.monotonic()
         data, t = b"", self._clock.now()
@@ -138,17 +158,37 @@ class Dlt645Driver:
                     data += _part(frame, number)
                     if not frame.control & MORE or len(data) > item.size:
                         break
+                    self._counts.answered(t, self._clock.monotonic() - self._sent_at)
         except TimeoutError:
             raise self._missed(address, where, started, timeout_s) from None
+        finally:
+            self.stats.busy_s += self._clock.monotonic() - started
         try:
             fields = (block.sentence, *item.fields(data))
         except ValueError as e:
+            self._foreign = "short" if len(data) < item.size else "long" if len(data) > item.size else "junk"
             raise Garbled(f"{where}: {e}") from None
-        return Answer(block, t, fields=fields, rtt_s=self._clock.monotonic() - started)
+        now = self._clock.monotonic()
+        self._counts.answered(t, now - self._sent_at)
+        return Answer(block, t, fields=fields, rtt_s=now - started)
+
+    def _count(self, error: DeviceError) -> None:
+        """How the request under way ended; nothing when none was sent."""
+        counts = self._counts
+        if counts.requests == counts.explained:
+            return
+        if isinstance(error, DeviceException):
+            counts.exceptions[error.code] += 1
+        elif isinstance(error, Garbled):
+            counts.faults[self._foreign or ("cut" if self._rest else "junk")] += 1
+        elif isinstance(error, NoAnswer):
+            counts.timeouts += 1
+        else:
+            counts.cut_off += 1
 
     async def read_address(self, timeout_s: float) -> str:
-        """The address of the only meter on the line. Raises NoAnswer, Garbled, LineDown."""
-        self._asked = None
+        """The address of the only meter on the line; not counted. Raises NoAnswer, Garbled, LineDown."""
+        self._counts = UnitStats()
         await self._silence()
         started = self._clock.monotonic()
         try:
@@ -179,6 +219,7 @@ class Dlt645Driver:
         while True:
             frame, t = await self._next()
             if frame.address != address:
+                self._foreign = "foreign_unit" if frame.control & REPLY else self._foreign
                 continue
             if frame.control == function | REPLY | REFUSED and len(frame.data) == 1:
                 word = frame.data[0]
@@ -186,12 +227,16 @@ class Dlt645Driver:
             right = frame.control | MORE == function | REPLY | MORE
             if right and frame.data[:4] == codec.request_data(item.di) and _numbered(frame, number):
                 return frame, t
+            self._foreign = "foreign_function" if frame.control & REPLY else self._foreign
 
     def _send(self, frame: Frame) -> None:
         self._forget()
         self._port.need()
         data = codec.encode(frame, self._options.preamble)
-        self._trace.sent(self._clock.now(), self._asked or 0, data)
+        self._counts.requests += 1
+        self._counts.bytes_out += len(data)
+        self._sent_at = self._clock.monotonic()
+        self._trace.sent(self._clock.now(), self._asked, data)
         self._port.send(data)
 
     async def _next(self) -> tuple[Frame, Ms]:
@@ -233,6 +278,10 @@ class Dlt645Driver:
         self._junk = (self._junk + junk)[-256:]
         now = self._clock.now()
         self._trace.heard(now, self._asked, data)
+        if self._asked is None:
+            self.stats.unasked += len(data)
+        else:
+            self._counts.bytes_in += len(data)
         self._frames += [(frame, now) for frame in frames]
         if frames:
             self._news.set()

@@ -19,6 +19,9 @@ from drivers import gb26875_objects as objects
 from drivers.gb26875_frame import BadFrame, Command, Frame, Splitter
 from drivers.gb26875_options import Gb26875Options, StationOptions
 from drivers.gb26875_picture import Picture
+from drivers.linestats import LineStats, UnitStats
+from drivers.trace import Frame as TracedFrame
+from drivers.trace import FrameTrace
 from gateway.ports import Answer, Block, Clock, DeviceException, LineDown, NoAnswer
 
 __all__ = ["Gb26875Driver", "Gb26875Options"]
@@ -33,6 +36,7 @@ MAX_UNSENT = 65_536
 MAX_STRANGERS = 64
 SYNC_EVERY_S = 3600.0
 ILLEGAL_ADDRESS = 2
+JUNK = "junk"
 TIME_TYPES = (28, 88, 90)
 
 
@@ -67,7 +71,6 @@ class _Link(asyncio.Protocol):
         self._splitter = Splitter()
         self._transport: asyncio.Transport | None = None
         self._heard_at = 0.0
-        self._told_bad = 0
         self.stations: set[int] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -87,8 +90,9 @@ class _Link(asyncio.Protocol):
         frames += self._splitter.feed(data)
         for frame in frames:
             self._driver.take(self, frame)
-        self._driver.damaged(self, self._splitter.bad - self._told_bad)
-        self._told_bad = self._splitter.bad
+        bad, junk, litter = self._splitter.take_litter()
+        if junk:
+            self._driver.damaged(self, bad, junk, litter)
 
     def send(self, frame: Frame) -> None:
         """Write; a peer that does not take what it is sent is hung up on."""
@@ -97,7 +101,9 @@ class _Link(asyncio.Protocol):
         if self._transport.get_write_buffer_size() > MAX_UNSENT:
             self._transport.abort()
             return
-        self._transport.write(frame.encode())
+        data = frame.encode()
+        self._transport.write(data)
+        self._driver.said(frame.destination, data)
 
     def close(self) -> None:
         """What was written still goes out."""
@@ -112,6 +118,8 @@ class _Link(asyncio.Protocol):
 
 class Gb26875Driver:
     """A listening port and what its devices have said. `counts`: of frames, by what became of them.
+
+    `stats`: answers are all whole frames of a device, requests all that were sent to it, confirmations too.
 
     What was reported outlives `close`: a fire that no read has shown yet is shown by the next one.
     `on_heard(unit)` is called when a device is heard again of which a read said that it is silent, so that
@@ -129,7 +137,17 @@ class Gb26875Driver:
         self._strangers: set[int] = set()
         self._closed_at = clock.monotonic()
         self.counts: Counter[str] = Counter()
+        self.stats = LineStats({unit: UnitStats() for unit in options.devices})
+        self._trace = FrameTrace()
         self.on_heard: Callable[[int], None] = lambda _unit: None
+
+    def trace(self, on: bool) -> None:
+        """Begin to record frames, or stop."""
+        self._trace.switch(on)
+
+    def frames(self, unit: int | None = None) -> tuple[TracedFrame, ...]:
+        """What was recorded, oldest first; of one device, or of the whole port."""
+        return self._trace.frames(unit)
 
     # ── the port ──────────────────────────────────────────────────────────────────────────────────
 
@@ -180,11 +198,13 @@ class Gb26875Driver:
         if station.heard_at < 0 or silent > station.options.heartbeat_s:
             self._give_up(station)
             station.told_silent = True
+            self.stats.unit(block.unit).timeouts += 1
             since = "has never dialled in" if station.heard_at < 0 else f"was heard {silent:.0f} s ago"
             raise NoAnswer(f"device {station.options.address} {since}")
         self._ask_for_a_person(station)
         fields = station.picture.fields(block.sentence, self._site_s())
         if fields is None:
+            self.stats.unit(block.unit).exceptions[ILLEGAL_ADDRESS] += 1
             raise DeviceException(ILLEGAL_ADDRESS, f"there is no sentence {block.sentence!r}")
         return Answer(block, self._clock.now(), fields=fields)
 
@@ -229,6 +249,7 @@ class Gb26875Driver:
             self._links.pop(idle)
             idle.abort()
         self._links[link] = None
+        self.stats.opened += 1
 
     def lost(self, link: _Link) -> None:
         """A connection ended."""
@@ -238,11 +259,25 @@ class Gb26875Driver:
             if station.link is link:
                 station.link = None
 
-    def damaged(self, link: _Link, n: int) -> None:
-        """Frames that could not be believed; nobody is answered, the sender repeats."""
+    def damaged(self, link: _Link, n: int, size: int, litter: bytes) -> None:
+        """`n` frames that could not be believed, `size` bytes in all; no answer: the sender repeats."""
         self.counts["bad"] += n
-        if n and len(link.stations) == 1:
-            self._by_address[next(iter(link.stations))].picture.refused += n
+        unit = None
+        if len(link.stations) == 1:
+            station = self._by_address[next(iter(link.stations))]
+            station.picture.refused += n
+            unit = station.unit
+        self.stats.damaged(unit, JUNK, n, size)
+        self._trace.heard(self._clock.now(), unit, litter, apart=True)
+
+    def said(self, to: int, data: bytes) -> None:
+        """A frame went out to this address."""
+        station = self._by_address.get(to)
+        self._trace.sent(self._clock.now(), None if station is None else station.unit, data)
+        if station is not None:
+            counts = self.stats.unit(station.unit)
+            counts.requests += 1
+            counts.bytes_out += len(data)
 
     def _attach(self, link: _Link, station: _Station) -> None:
         old, station.link = station.link, link
@@ -269,10 +304,13 @@ class Gb26875Driver:
     def take(self, link: _Link, frame: Frame) -> None:
         """One valid frame: know who speaks, take it in, answer."""
         self.counts["frames"] += 1
-        station = self._by_address.get(frame.source)
+        station, t = self._by_address.get(frame.source), self._clock.now()
+        self._trace.heard(t, None if station is None else station.unit, frame.raw, apart=True)
         if station is None:
+            self.stats.unasked += len(frame.raw)
             self._refuse(link, frame)
             return
+        self.stats.unit(station.unit).spoke(t, len(frame.raw))
         station.heard_at = self.now_s()
         station.ours = frame.destination
         fresh = station.link is not link

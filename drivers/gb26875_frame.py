@@ -19,6 +19,7 @@ HEAD = 27
 OVERHEAD = 30
 MAX_DATA = 1024
 """Longest application data; widely quoted from the standard, not checked against its text."""
+LITTER = 600
 
 
 class Command(IntEnum):
@@ -58,7 +59,10 @@ def unpack_time(data: bytes) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One message. source, destination: the 48-bit addresses as numbers; `data`: application data, raw."""
+    """One message. source, destination: the 48-bit addresses as numbers; `data`: application data, raw.
+
+    raw: the bytes that it was read from; empty for one of our own.
+    """
 
     serial: int
     command: int
@@ -67,6 +71,7 @@ class Frame:
     data: bytes = b""
     at: datetime | None = None
     version: tuple[int, int] = (1, 1)
+    raw: bytes = dataclasses.field(default=b"", compare=False, repr=False)
 
     def encode(self) -> bytes:
         """The bytes on the wire. Raises BadFrame for data that are too long."""
@@ -88,7 +93,7 @@ class Frame:
         """The answer to this frame: same serial, version and time (unless `at`), addresses swapped."""
         return dataclasses.replace(
             self, command=command, source=self.destination, destination=self.source, data=data,
-            at=at or self.at,
+            at=at or self.at, raw=b"",
         )  # fmt: skip
 
 
@@ -111,6 +116,7 @@ def decode(data: bytes) -> Frame:
         data=data[HEAD:-3],
         at=unpack_time(data[6:12]),
         version=(data[4], data[5]),
+        raw=data,
     )
 
 
@@ -123,6 +129,8 @@ class Splitter:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        self._litter = bytearray()
+        self._told = (0, 0)
         self.junk = 0
         self.bad = 0
 
@@ -130,6 +138,13 @@ class Splitter:
     def waiting(self) -> bool:
         """True while the beginning of a frame waits for the rest."""
         return bool(self._buffer)
+
+    def take_litter(self) -> tuple[int, int, bytes]:
+        """Since the last call: starts that were no frame, bytes thrown away, and the last LITTER of them."""
+        bad, junk = self._told
+        self._told, litter = (self.bad, self.junk), bytes(self._litter)
+        self._litter.clear()
+        return self.bad - bad, self.junk - junk, litter
 
     def feed(self, data: bytes) -> list[Frame]:
         """The frames that are complete now."""
@@ -176,4 +191,6 @@ class Splitter:
 
     def _drop(self, n: int) -> None:
         self.junk += n
+        self._litter += self._buffer[:n]
+        del self._litter[:-LITTER]
         del self._buffer[:n]

@@ -11,11 +11,14 @@ from collections.abc import Iterator, Sequence
 from pydantic import Field
 
 from drivers.gst_printer_text import Lines, Panel
+from drivers.linestats import LineStats
 from drivers.serial_port import PortOptions, SerialPort
+from drivers.trace import Frame, FrameTrace
 from gateway.ports import Answer, Block, Clock, DeviceException, NoAnswer, Span
 
 SENTENCE = "gst"
 ILLEGAL_ADDRESS = 2
+JUNK = "junk"
 
 
 class GstPrinterOptions(PortOptions):
@@ -37,7 +40,10 @@ class GstPrinterOptions(PortOptions):
 
 
 class GstPrinterDriver:
-    """One panel at one port; what it printed outlives `close`."""
+    """One panel at one port; what it printed outlives `close`.
+
+    `stats`: nothing is ever sent, so `requests` stays 0; `answers` are whole lines, empty ones too.
+    """
 
     def __init__(self, options: GstPrinterOptions, clock: Clock) -> None:
         self._options, self._clock = options, clock
@@ -46,6 +52,16 @@ class GstPrinterDriver:
         self._panel = Panel(quiet_is_normal=options.quiet_is_normal)
         self._was_open = False
         self._heard_at = self._opened_at = 0.0
+        self._trace = FrameTrace()
+        self.stats = LineStats()
+
+    def trace(self, on: bool) -> None:
+        """Begin to record lines, or stop."""
+        self._trace.switch(on)
+
+    def frames(self, unit: int | None = None) -> tuple[Frame, ...]:
+        """What was recorded, oldest first. There is one panel: whatever unit it is asked as."""
+        return self._trace.frames()
 
     async def open(self) -> None:
         """Open the port and begin to listen. Raises LineDown. Idempotent when open."""
@@ -57,6 +73,7 @@ class GstPrinterDriver:
             self._panel.doubt()
         self._was_open = True
         self._opened_at = self._clock.monotonic()
+        self.stats.opened += 1
 
     async def close(self) -> None:
         """Stop listening; idempotent."""
@@ -65,20 +82,29 @@ class GstPrinterDriver:
     async def read(self, block: Block, timeout_s: float) -> Answer:
         """The panel's state as its prints tell it. Raises LineDown, NoAnswer after `silence_h`."""
         self._port.need()
+        counts = self.stats.one(block.unit)
         if block.sentence != SENTENCE:
+            counts.exceptions[ILLEGAL_ADDRESS] += 1
             raise DeviceException(
                 ILLEGAL_ADDRESS, f"there is no sentence {block.sentence!r}, only {SENTENCE}"
             )
         limit = self._options.silence_h
         silent = self._clock.monotonic() - max(self._heard_at, self._opened_at)
         if limit is not None and silent > limit * 3600:
+            counts.timeouts += 1
             raise NoAnswer(f"{self._options.port}: nothing printed for {silent / 3600:.1f} h")
         return Answer(block, self._clock.now(), fields=self._panel.fields(block.unit, self._lines.refused))
 
     def _hear(self, data: bytes) -> None:
-        now = self._clock.monotonic()
+        now, t, refused = self._clock.monotonic(), self._clock.now(), self._lines.refused
         if self._lines.waiting and now - self._heard_at > self._options.half_line_s:
             self._lines.drop()
         self._heard_at = now
+        counts = self.stats.unit(0)
+        counts.bytes_in += len(data)
+        self._trace.heard_text(t, 0, data)
         for line in self._lines.feed(data):
+            counts.spoke(t, 0)
             self._panel.take(line)
+        if self._lines.refused > refused:
+            counts.faults[JUNK] += self._lines.refused - refused

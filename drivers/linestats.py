@@ -23,6 +23,10 @@ class UnitStats:
     never silent · last_ok: site time of the last good answer (0: never) · rtt: histogram of the good answers
     over RTT_MS.
     requests = answers + Σ exceptions + timeouts + Σ faults + cut_off, and the one under way.
+
+    Where devices speak by themselves this does not add up: requests are the frames sent to it (its
+    confirmations too), answers the whole frames or lines that it sent, timeouts the reads that found nothing
+    new or a silent device; rtt stays empty.
     """
 
     requests: int = 0
@@ -43,6 +47,12 @@ class UnitStats:
         self.answers += 1
         self.last_ok = t
         self.rtt[bisect_left(RTT_MS, rtt_s * 1000)] += 1
+
+    def spoke(self, t: Ms, size: int) -> None:
+        """A whole frame or line of `size` bytes that it sent by itself, at site time `t`."""
+        self.answers += 1
+        self.bytes_in += size
+        self.last_ok = t
 
     @property
     def explained(self) -> int:
@@ -72,13 +82,15 @@ class UnitStats:
 class LineStats:
     """All units of a line.
 
-    opened: connections made · unasked: bytes nobody had asked for · busy_s: time during which the line waited
+    opened: connections made · unasked: bytes nobody had asked for, or of nobody known · faults: damaged
+    frames of which nobody knows who sent them · busy_s: time during which the line waited
     for an answer, so that busy_s over the time elapsed is its utilisation.
     """
 
     units: dict[int, UnitStats] = field(default_factory=dict)
     opened: int = 0
     unasked: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
     busy_s: float = 0.0
 
     def unit(self, number: int) -> UnitStats:
@@ -87,3 +99,21 @@ class LineStats:
         if found is None:
             found = self.units[number] = UnitStats()
         return found
+
+    def alone(self) -> int | None:
+        """The number of the only unit there is; None when there are several, or none yet."""
+        found = {id(unit): number for number, unit in self.units.items()}
+        return next(iter(found.values())) if len(found) == 1 else None
+
+    def one(self, number: int) -> UnitStats:
+        """The counts of the only device of a line, whatever unit it is asked as."""
+        return self.units.setdefault(number, self.unit(0))
+
+    def damaged(self, unit: int | None, fault: str, n: int, size: int) -> None:
+        """`n` damaged frames and `size` bytes thrown away, of this unit or of nobody knows whom."""
+        if unit is None:
+            self.faults[fault] += n
+            self.unasked += size
+        else:
+            self.unit(unit).faults[fault] += n
+            self.unit(unit).bytes_in += size

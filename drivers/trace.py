@@ -38,29 +38,44 @@ class FrameTrace:
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._ring: deque[tuple[Ms, Literal["out", "in"], bytes, int, int | None]] = deque(maxlen=capacity)
         self.on = False
+        self._line = b""
 
     def switch(self, on: bool) -> None:
         """Begin anew, or stop; what was recorded stays until the next beginning."""
         if on and not self.on:
             self._ring.clear()
+            self._line = b""
         self.on = on
 
-    def sent(self, t: Ms, unit: int, data: bytes, *, head: int | None = None) -> None:
+    def sent(self, t: Ms, unit: int | None, data: bytes, *, head: int | None = None) -> None:
         """A frame went out; only its first `head` bytes are kept."""
         if self.on:
             self._add(t, "out", data, unit, head)
 
-    def heard(self, t: Ms, unit: int | None, data: bytes, *, head: int | None = None) -> None:
-        """Bytes came; they are joined to those of the same answer."""
+    def heard(
+        self, t: Ms, unit: int | None, data: bytes, *, head: int | None = None, apart: bool = False
+    ) -> None:
+        """Bytes came; they are joined to those of the same answer. apart: they are a frame of their own."""
         if not self.on or not data:
             return
-        if self._ring:
+        if self._ring and not apart:
             t0, direction, kept, left_out, whose = self._ring[-1]
             if direction == "in" and whose == unit:
                 self._ring.pop()
                 self._add(t0, "in", kept + data, unit, head, left_out)
                 return
         self._add(t, "in", data, unit, head)
+
+    def heard_text(self, t: Ms, unit: int | None, data: bytes) -> None:
+        """Bytes of a text came; each of its lines becomes a frame when it is whole, or too long."""
+        if not self.on:
+            return
+        *whole, self._line = (self._line + data).split(b"\n")
+        for line in whole:
+            self.heard(t, unit, line + b"\n", apart=True)
+        if len(self._line) >= MAX_BYTES:
+            self.heard(t, unit, self._line, apart=True)
+            self._line = b""
 
     def _add(
         self,

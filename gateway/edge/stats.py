@@ -69,6 +69,9 @@ class UnitStats:
     connection went, or polling ended, before an answer · held: not sent, because a late answer was still
     awaited · rtt: good answers over RTT_MS · bytes: 0 with drivers that do not count them · last_ok: site
     ms, 0 = never · silent: only probed now · timeout_s: the present time-out · holes: refused ranges known.
+
+    Where devices speak by themselves (`linestats` of the drivers) the sum does not hold: requests are the
+    frames sent to it, answers what it said, timeouts the reads that found nothing new; rtt stays empty.
     """
 
     unit: int

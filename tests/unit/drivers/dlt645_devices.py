@@ -5,16 +5,13 @@ It is written without the codec under test: frames are put together by hand.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import os
-import tty
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import numpy as np
 
 from gateway.ports import Answer, Block, Driver
+from tests.unit.drivers.far_end import far_end
 from tests.unit.drivers.wire_devices import Device, Reply
 
 PART = 60
@@ -111,40 +108,21 @@ class MeterDevice(Device):
         return [whole]
 
 
+def _request(held: bytearray) -> bytes:
+    """Requests are taken off the wire by their length."""
+    at = held.find(0x68)
+    if at < 0 or len(held) <= at + 9 or len(held) < (end := at + 12 + held[at + 9]):
+        return b""
+    request = bytes(held[at:end])
+    assert request[-2:] == bytes((sum(request[:-2]) % 256, 0x16))
+    del held[:end]
+    return request
+
+
 @asynccontextmanager
 async def on_meter_pty(device: MeterDevice, baud: int = 115200) -> AsyncIterator[MeterDevice]:
-    """The meter at the far end; requests are taken off the wire by their length."""
-    master, slave = os.openpty()
-    tty.setraw(slave)
-    os.set_blocking(master, False)
-    held = bytearray()
-    closed = False
-
-    def send(data: bytes) -> None:
-        if not closed:
-            os.write(master, data)
-
-    def ready() -> None:
-        with contextlib.suppress(BlockingIOError):
-            held.extend(os.read(master, 1024))
-        while (at := held.find(0x68)) >= 0 and len(held) > at + 9 and len(held) >= at + 12 + held[at + 9]:
-            end = at + 12 + held[at + 9]
-            request = bytes(held[at:end])
-            assert request[-2:] == bytes((sum(request[:-2]) % 256, 0x16))
-            del held[:end]
-            device.receive(request, send)
-
-    loop = asyncio.get_running_loop()
-    loop.add_reader(master, ready)
-    device.options = {
-        # A pseudo-terminal has no parity.
-        "port": os.ttyname(slave), "baud": baud, "parity": "N",
-        "addresses": {n: f"202611220{n:03d}" for n in range(256)},
-    }  # fmt: skip
-    try:
+    """The meter at the far end of a pseudo-terminal, which has no parity."""
+    async with far_end(_request, lambda request, end: device.receive(request, end.write)) as end:
+        addresses = {n: f"202611220{n:03d}" for n in range(256)}
+        device.options = {"port": end.path, "baud": baud, "parity": "N", "addresses": addresses}
         yield device
-    finally:
-        closed = True
-        loop.remove_reader(master)
-        os.close(master)
-        os.close(slave)

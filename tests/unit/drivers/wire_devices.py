@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import tty
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from drivers.profiles.cases import crc16
+from tests.unit.drivers.far_end import FarEnd, far_end
 
 Reply = Callable[[bytes], None]
 NAMES = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
@@ -224,47 +224,27 @@ async def on_tcp(device: Device, request_size: int | None) -> AsyncIterator[Devi
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _request_size(device: Device, held: bytearray) -> int:
-    """Bytes of the request at the front; 0: not whole yet."""
+def _request(device: Device, held: bytearray) -> bytes:
+    """Take the request at the front off; empty: not whole yet."""
     if isinstance(device, AsciiDevice):
-        return held.find(b"\r\n") + 2 if b"\r\n" in held else 0
-    if len(held) < 8:
-        return 0
-    assert crc16(bytes(held[:6])) == bytes(held[6:8])
-    return 8
+        size = held.find(b"\r\n") + 2 if b"\r\n" in held else 0
+    else:
+        size = 8 if len(held) >= 8 else 0
+        assert not size or crc16(bytes(held[:6])) == bytes(held[6:8])
+    request = bytes(held[:size])
+    del held[:size]
+    return request
 
 
 @asynccontextmanager
 async def on_pty(device: Device, baud: int = 115200, *, echo: bool = False) -> AsyncIterator[Device]:
     """The device at the far end of a pseudo-terminal; `echo`: the master hears what it sends."""
-    master, slave = os.openpty()
-    tty.setraw(slave)
-    os.set_blocking(master, False)
-    held = bytearray()
 
-    closed = False
+    def heard(request: bytes, end: FarEnd) -> None:
+        if echo:
+            end.write(request)
+        device.receive(request, end.write)
 
-    def send(data: bytes) -> None:
-        if not closed:
-            os.write(master, data)
-
-    def ready() -> None:
-        with contextlib.suppress(BlockingIOError):
-            held.extend(os.read(master, 1024))
-        while size := _request_size(device, held):
-            request = bytes(held[:size])
-            del held[:size]
-            if echo:
-                send(request)
-            device.receive(request, send)
-
-    loop = asyncio.get_running_loop()
-    loop.add_reader(master, ready)
-    device.options = {"port": os.ttyname(slave), "baud": baud}
-    try:
+    async with far_end(partial(_request, device), heard) as end:
+        device.options = {"port": end.path, "baud": baud}
         yield device
-    finally:
-        closed = True
-        loop.remove_reader(master)
-        os.close(master)
-        os.close(slave)
