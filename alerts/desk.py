@@ -14,6 +14,7 @@ from alerts.alarms import AlarmBook
 from alerts.alarms_access import authorise, in_scope
 from alerts.alarms_cycle import SentenceOf
 from alerts.alarms_state import Alarm, RuleFacts
+from alerts.books import Book, Gone, Record
 from alerts.calendars import Calendar, Roster
 from alerts.cards import Cards
 from alerts.matrix import Matrix
@@ -23,22 +24,28 @@ from alerts.orders_state import Order
 from gateway.errors import BadInput, Conflict, NotFound
 from gateway.model import Asset, Command, Event, Finding, Ms, Notice
 
-Record = tuple[str, str, str, dict[str, Any]]
-"""(kind, id, estate, body) as the state store keeps it."""
+__all__ = ["KINDS", "Dispatch", "Outcome", "Record"]
 
 KINDS = ("alarm", "order", "asset_mode", "desk")
-"""Kinds of records that `dump` gives and `load` needs."""
+"""Kinds of records that `dump` gives and `load` needs, beside those of the books: see `Dispatch.kinds`."""
+OWN = frozenset({"alarm", "order", "asset", "drill"})
+"""First words of the commands that the desk carries out itself."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What one turn changed. `records`: the current state of everything in the two `changed` sets."""
+    """What one turn changed.
+
+    records: the current state of everything in the two `changed` sets and of the books · gone: records to
+    delete.
+    """
 
     events: list[Event] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     changed_alarms: set[str] = field(default_factory=set)
     changed_orders: set[str] = field(default_factory=set)
     records: list[Record] = field(default_factory=list)
+    gone: list[Gone] = field(default_factory=list)
 
 
 class Dispatch:
@@ -54,6 +61,24 @@ class Dispatch:
         self._extra: list[Record] = []
         self._pending: list[Event] = []
         self._estates = tuple(dict.fromkeys(a.estate for a in book.assets.values()))
+        self._now: Ms = 0
+        self.books: list[Book] = []
+        self._by_noun: dict[str, Book] = {}
+
+    def add(self, book: Book) -> None:
+        """One more subject; its turn comes after those that were added before."""
+        self.books.append(book)
+        self._by_noun |= dict.fromkeys(book.nouns, book)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of records that `load` needs."""
+        return (*KINDS, *(k for b in self.books for k in b.kinds))
+
+    def knows(self, kind: str) -> bool:
+        """Whether a command (`noun.verb`) is carried out here."""
+        noun = kind.partition(".")[0]
+        return noun in OWN or noun in self._by_noun
 
     @classmethod
     def build(
@@ -105,10 +130,12 @@ class Dispatch:
             return self._order(cmd)
         elif cmd.kind in ("drill.start", "asset.mode"):
             events, answer = self._asset(cmd)
+        elif noun in self._by_noun:
+            events, answer = self._by_noun[noun].command(cmd)
         else:
             raise BadInput(f"there is no command {cmd.kind!r}", field="kind", hint="alarm.*, order.*, …")
         more = self.orders.step(events, cmd.received_at)
-        if "alarm" in answer:
+        if noun in OWN and "alarm" in answer:
             answer = {"alarm": self.book.alarms[answer["alarm"]["id"]].as_dict()}
         return self._finish([*events, *more]), answer
 
@@ -166,11 +193,13 @@ class Dispatch:
         out: list[Record] = [("alarm", a.id, a.estate, a.as_record()) for a in self.book.alarms.values()]
         out += [("order", o.id, o.estate, o.as_record()) for o in self.orders.orders.values()]
         out += [("asset_mode", a, assets[a].estate, {"mode": m}) for a, m in self.book.modes.items()]
+        out += [r for b in self.books for r in b.dump()]
         return [*out, ("desk", "dispatch", "", {"watchdog": self._slot})]
 
     def load(self, records: Iterable[tuple[str, str, str, Mapping[str, Any]]]) -> None:
-        """Take over what `dump` or `Outcome.records` gave. Kinds that are not in KINDS are left alone."""
+        """Take over what `dump` or `Outcome.records` gave. Kinds that are not in `kinds` are left alone."""
         alarms, orders = [], []
+        books = {k: b for b in self.books for k in b.kinds}
         for kind, id_, _, body in records:
             if kind == "alarm":
                 alarms.append(Alarm.from_dict(body))
@@ -180,6 +209,8 @@ class Dispatch:
                 self.book.modes[id_] = str(body["mode"])
             elif kind == "desk":
                 self._slot = int(body["watchdog"])
+            elif kind in books:
+                books[kind].load(kind, id_, body)
         self.book.restore(alarms)
         self.orders.restore(orders)
 
@@ -187,7 +218,9 @@ class Dispatch:
 
     def _advance(self, now: Ms) -> None:
         """Run the timers up to `now`; their events wait for the end of the turn."""
-        for e in self.book.tick(now):  # an order that a timer calls for starts when the timer ran out
+        self._now = now
+        due = [*self.book.tick(now), *(e for b in self.books for e in b.tick(now))]
+        for e in sorted(due, key=lambda e: e.t):  # an order that a timer calls for starts when it ran out
             self._pending += [*self.orders.tick(e.t), e, *self.orders.step([e], e.t)]
         self._pending += self.orders.tick(now)
         if self.watchdog_due(now):
@@ -201,6 +234,8 @@ class Dispatch:
 
     def _finish(self, fresh: list[Event]) -> Outcome:
         events, self._pending = [*self._pending, *fresh], []
+        for book in self.books:
+            events += book.step(events, self._now)
         notices = self.announcer.notices(events)
         for e in events:
             if e.kind == "watchdog.fired":
@@ -217,4 +252,9 @@ class Dispatch:
             order = self.orders.orders.get(id_)
             if order:
                 records.append(("order", id_, order.estate, order.as_record()))
-        return Outcome([*events, *map(queued, notices)], notices, alarms, orders, [*records, *extra])
+        gone: list[Gone] = []
+        for book in self.books:
+            kept, ended = book.drain()
+            records, gone = records + kept, gone + ended
+        events += map(queued, notices)
+        return Outcome(events, notices, alarms, orders, [*records, *extra], gone)

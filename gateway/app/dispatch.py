@@ -7,7 +7,7 @@ from typing import Any
 
 from alerts.calendars import Roster, default_calendars
 from alerts.cards import Cards, Phones, cards_of
-from alerts.desk import KINDS, Dispatch
+from alerts.desk import Dispatch
 from alerts.matrix import Matrix
 from alerts.matrix_rows import rows_of
 from gateway.app.setup import Setup
@@ -50,7 +50,7 @@ def make_dispatch(setup: Setup, state: StateStore) -> Dispatch:
         units={p.id: p.unit for p in setup.points.values()},
         watchdog_s=setup.site.file.watchdog.notice_s,
     )
-    dispatch.load([(kind, i, "", body) for kind in KINDS for i, body in state.records(kind)])
+    dispatch.load([(kind, i, "", body) for kind in dispatch.kinds for i, body in state.records(kind)])
     return dispatch
 
 

@@ -277,7 +277,7 @@ class Core:
     async def _command(self, asked: Command) -> None:
         command = asked.received(self.clock.now())
         try:
-            known = command.kind.split(".")[0] in ("alarm", "order", "asset", "drill")
+            known = self.parts.dispatch.knows(command.kind)
             outcome, answer = (self.parts.dispatch.command if known else self.parts.other)(command)
         except StewardError as e:
             self.asks.refuse(command.id, e)
@@ -340,13 +340,16 @@ class Core:
     ) -> None:
         commit = Commit(
             events=[*facts, *outcome.events],
-            records=[*outcome.records, *self.tables.records(), *self.balance.records()],
+            records=[
+                *outcome.records, *((*gone, None) for gone in outcome.gone), *self.tables.records(),
+                *self.balance.records(),
+            ],
             notices=list(outcome.notices),
             applied=list(keys),
             journal=self.brain.take_entries(),
             commands=list(answers or {}),
             answers=dict(answers or {}),
-        )
+        )  # fmt: skip
         if not _empty(commit):
             await self.writer.insist(lambda: self.parts.state.commit(commit), "state store")
             self.turns += 1
