@@ -352,7 +352,10 @@ class Notice:
     """One message to one role or person over one channel; `id` is the idempotency key.
 
     `life` is set for life safety: it goes first and ignores quiet hours. A receipt does not stop an
-    escalation, only a person's acceptance does.
+    escalation, only a person's acceptance does. person: who of the role is meant ("": the role itself).
+
+    Set when it is sent, never stored: address: where the channel reaches the person (number, mailbox) ·
+    link: where the person looks at it and accepts · keys: ids of the notices that this message stands for.
     """
 
     id: str
@@ -366,3 +369,7 @@ class Notice:
     priority: int = 3
     life: bool = False
     drill: bool = False
+    person: str = ""
+    address: str = ""
+    link: str = ""
+    keys: tuple[str, ...] = ()

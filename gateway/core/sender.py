@@ -6,54 +6,72 @@ import asyncio
 import contextlib
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
+from gateway.core.channels import Channel, Directory, Recipient, call_of, said_of, said_to, urgent
+from gateway.core.grouping import GROUP_FROM, KIND, MOST, Group, groupable, known, message, place
 from gateway.core.writer import Writer
 from gateway.errors import Permanent, Retryable, StewardError
 from gateway.model import Ms, Notice
-from gateway.ports import Clock, Notifier, StateStore
+from gateway.ports import Answered, Clock, Commit, NoticeResult, StateStore
+
+__all__ = ["Channel", "Sender"]
 
 log = logging.getLogger(__name__)
 
 FIRST_RETRY_S = 5.0
 LAST_RETRY_S = 300.0
+LAST_URGENT_S = 30.0
 ATTEMPTS = 20
 REMEMBERED = 10_000
 """Calls that are known to have gone over a channel; after a restart one may go there again."""
+LOOK = 500
+"""Waiting notices that are looked at together."""
+URGENT_AT_ONCE, OTHERS_AT_ONCE = 16, 4
 
-
-@dataclass
-class Channel:
-    """A way to reach people. `duties` empty: it reaches everybody."""
-
-    id: str
-    notifier: Notifier
-    duties: frozenset[str] = frozenset()
-    healthy: bool = True
-    failures: int = 0
-    last_error: str = ""
-    receipts: list[Ms] = field(default_factory=list)
-
-    def reaches(self, duty: str) -> bool:
-        """Whether notices for this duty role go here."""
-        return not self.duties or duty in self.duties
+Accepted = Callable[[Notice, str], Awaitable[None]]
+"""A person has answered a call with a key."""
+LinkOf = Callable[[Notice, str], str]
+"""(notice, address of the pages) → where the person accepts; "" when nobody in particular is meant."""
+Due = tuple[Notice, int]
+"""A notice with the number of its attempts so far."""
 
 
 class Sender:
     """Takes waiting notices, life safety first, and tries the channels in order until one gives a receipt.
 
     A call for several channels (push, SMS, voice) of which some are not there, or fail, prefers a channel
-    that has not carried it yet; where none is left it counts as delivered by the one that has. `counts`:
-    notices by state, as of the last look.
+    that has not carried it yet; where none is left it counts as delivered by the one that has. P1 goes
+    alone and past everything else; of the rest, what waits together for one person goes as one message.
+    `counts`: notices by state, as of the last look.
     """
 
-    def __init__(self, state: StateStore, channels: Sequence[Channel], clock: Clock) -> None:
+    def __init__(
+        self,
+        state: StateStore,
+        channels: Sequence[Channel],
+        clock: Clock,
+        *,
+        directory: Directory | None = None,
+        link_of: LinkOf | None = None,
+        accepted: Accepted | None = None,
+    ) -> None:
         self._state, self._channels, self._clock = state, list(channels), clock
+        self._directory, self._link_of, self.accepted = directory, link_of, accepted
         self._wake = asyncio.Event()
         self._writer = Writer(clock, lambda: None)
         self._reached: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._groups: dict[str, Group] | None = None
+        self._jobs: dict[asyncio.Task[None], bool] = {}
+        self._busy: set[str] = set()
+        self._results: list[NoticeResult] = []
+        self._recording = asyncio.Lock()
+        # Threads of its own: services that hang must not take those in which the core writes.
+        self._threads = ThreadPoolExecutor(URGENT_AT_ONCE + OTHERS_AT_ONCE, thread_name_prefix="notify")
         self.counts: Mapping[str, int] = {}
 
     def wake(self) -> None:
@@ -62,70 +80,274 @@ class Sender:
 
     async def run(self) -> None:
         """Until cancelled."""
-        while True:
-            self._wake.clear()
-            try:
-                sent = await self.once()
-            except Retryable as e:
-                log.error("notices cannot be read reason=%r; trying again", str(e))
-                await self._clock.sleep_real(1.0)
-                continue
-            if not sent:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(1.0):
-                        await self._wake.wait()
+        try:
+            while True:
+                self._wake.clear()
+                try:
+                    await self._start_due()
+                except Retryable as e:
+                    log.error("notices cannot be read reason=%r; trying again", str(e))
+                    await self._clock.sleep_real(1.0)
+                    continue
+                await self._rest()
+        finally:
+            for job in self._jobs:
+                job.cancel()
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _rest(self) -> None:
+        """Until there is news, a job has ended, or a second has passed."""
+        wake = asyncio.ensure_future(self._wake.wait())
+        try:
+            await asyncio.wait([wake, *self._jobs], timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            wake.cancel()
+        self._reap()
+
+    def _reap(self) -> None:
+        for job in [j for j in self._jobs if j.done()]:
+            del self._jobs[job]
+            job.result()
 
     async def once(self) -> int:
-        """Try what is due, most urgent first, until there is news; how many were tried."""
-        now = self._clock.now()
-        due = await asyncio.to_thread(self._state.notices, ["waiting", "failed"], 50, due=now)
-        self.counts = await asyncio.to_thread(self._state.notice_counts)
+        """Try what is due, most urgent first, until nothing more may go now; how many were tried."""
         tried = 0
-        for notice, _, attempts in due:
-            await self._try(notice, attempts)
-            tried += 1
-            if self._wake.is_set():
-                break
+        while started := await self._start_due():
+            tried += started
+            await asyncio.wait(list(self._jobs))
+            self._reap()
         return tried
 
-    async def _try(self, notice: Notice, attempts: int) -> None:
-        errors = []
-        for channel in self._for(notice):
-            way = (_call(notice), channel.id)
-            try:
-                if channel.id != notice.channel and way in self._reached:
-                    receipt = "the same call went there already"
-                else:
-                    receipt = await asyncio.to_thread(channel.notifier.send, notice)
-            except StewardError as e:
-                errors.append(f"{channel.id}: {e}")
-                self._failed(channel, str(e), permanent=isinstance(e, Permanent))
-                continue
-            self._recovered(channel)
-            self._remember(way)
-            at, detail = self._clock.now(), f"{channel.id}: {receipt}"
-            # Until this is written nothing else is sent: a full disk must not send one notice twice.
-            await self._writer.insist(
-                partial(self._state.notice_result, notice.id, ok=True, at=at, detail=detail), "receipts"
-            )
-            return
-        await self._later(notice, attempts, "; ".join(errors) or "no channel reaches this role")
+    # ── what goes next ────────────────────────────────────────────────────────────────────────────
 
-    async def _later(self, notice: Notice, attempts: int, detail: str) -> None:
+    async def _start_due(self) -> int:
+        """Start what may go now; how many notices."""
+        free = [self._free(hurry=True), self._free(hurry=False)]
+        if not any(free):
+            return 0
+        if self._groups is None:
+            self._groups = known(await asyncio.to_thread(self._state.records, KIND))
+        rows = await asyncio.to_thread(
+            self._state.notices, ["waiting", "failed"], LOOK, due=self._clock.now()
+        )
+        self.counts = await asyncio.to_thread(self._state.notice_counts)
+        due = [(n, attempts) for n, _, attempts in rows if n.id not in self._busy]
+        started = 0
+        for batch in _calls(d for d in due if not groupable(d[0])):
+            if not self._free(hurry=True):
+                break
+            started += self._start(self._call(batch), [n for n, _ in batch], hurry=True)
+        return started + await self._start_others([d for d in due if groupable(d[0])])
+
+    def _free(self, *, hurry: bool) -> int:
+        running = sum(1 for urgent_ in self._jobs.values() if urgent_ == hurry)
+        return (URGENT_AT_ONCE if hurry else OTHERS_AT_ONCE) - running
+
+    def _start(self, job: Awaitable[None], notices: Sequence[Notice], *, hurry: bool) -> int:
+        ids = {n.id for n in notices}
+        self._busy |= ids
+
+        async def work() -> None:
+            try:
+                await job
+            finally:
+                self._busy -= ids
+
+        self._jobs[asyncio.ensure_future(work())] = hurry
+        return len(ids)
+
+    async def _start_others(self, due: Sequence[Due]) -> int:
+        """What is not urgent: in groups where much waits for one person, as the channels have room."""
+        awake = await self._without_quiet(due)
+        started, used = 0, set()
+        for group, batch in await self._bundles(awake):
+            if not self._free(hurry=False):
+                break
+            notice, now = batch[0][0], self._clock.monotonic()
+            first = next(iter(self._for(notice)), None)
+            if first is not None and (first.pause_s or first.per_minute):
+                # Only what has begun is counted by the channel, so one at a time.
+                if first.id in used or first.free_at(notice, now) > now:
+                    continue
+                used.add(first.id)
+            job = self._call(batch) if group is None else self._group(group, batch)
+            started += self._start(job, [n for n, _ in batch], hurry=False)
+        return started
+
+    async def _without_quiet(self, due: Sequence[Due]) -> list[Due]:
+        """Those whose person may be disturbed; the others wait for the end of the quiet hours."""
+        now, out = self._clock.now(), []
+        later: dict[Ms, list[str]] = {}
+        people: dict[str, Recipient | None] = {}
+        for notice, attempts in due:
+            if notice.person not in people:
+                people[notice.person] = await self._who(notice)
+            who = people[notice.person]
+            until = who.quiet_until(now) if who else None
+            if until is None:
+                out.append((notice, attempts))
+            else:
+                later.setdefault(until, []).append(notice.id)
+        for until, ids in later.items():
+            await self._writer.insist(partial(self._state.notice_wait, ids, until), "notices")
+        return out
+
+    async def _bundles(self, due: Sequence[Due]) -> list[tuple[Group | None, list[Due]]]:
+        """Groups of before, new groups, and calls that go by themselves; most urgent first."""
+        assert self._groups is not None
+        group_of = {m: g for g in self._groups.values() for m in g.members}
+        places: dict[tuple[str, str, str] | str, list[Due]] = {}
+        for d in due:
+            old = group_of.get(d[0].id)
+            channel = next(iter(self._for(d[0])), None)
+            key = old.id if old else place(d[0], channel.id if channel else "")
+            places.setdefault(key, []).append(d)
+        out: list[tuple[Group | None, list[Due]]] = []
+        for key, found in places.items():
+            if isinstance(key, str):
+                out.append((self._groups[key], found))
+            elif len({call_of(n) for n, _ in found}) < GROUP_FROM:
+                out += [(None, batch) for batch in _calls(found)]
+            else:
+                out.append(await self._new_group(found[:MOST]))
+        return out
+
+    async def _new_group(self, batch: list[Due]) -> tuple[Group, list[Due]]:
+        assert self._groups is not None
+        group = Group.of([n for n, _ in batch])
+        kept = Commit(records=[group.record(batch[0][0].estate)])
+        await self._writer.insist(partial(self._state.commit, kept), "notices")
+        self._groups[group.id] = group
+        return group, batch
+
+    # ── one call, one group ───────────────────────────────────────────────────────────────────────
+
+    async def _call(self, batch: Sequence[Due]) -> None:
+        """The notices of one call: those for the role first, then those for its people at the same time.
+
+        For one receiver one after the other: which way one went decides for the next.
+        """
+        one_by_one = asyncio.Lock()
+
+        async def each(some: Sequence[Due]) -> None:
+            for notice, attempts in some:
+                ok, detail = await self._delivered(notice, one_by_one)
+                await self._record([self._result(notice, attempts, ok=ok, detail=detail)])
+
+        await each([d for d in batch if not d[0].person])
+        people = dict.fromkeys(n.person for n, _ in batch if n.person)
+        await asyncio.gather(*(each([d for d in batch if d[0].person == p]) for p in people))
+
+    async def _group(self, group: Group, batch: Sequence[Due]) -> None:
+        assert self._groups is not None
+        one = message(group, [n for n, _ in batch])
+        ok, detail = await self._delivered(one, asyncio.Lock())
+        detail = f"{detail} (group {group.id})"
+        results = [self._result(n, attempts, ok=ok, detail=detail) for n, attempts in batch]
+        await self._record(results)
+        if all(r.ok or r.final for r in results):
+            gone = Commit(records=[group.gone(one.estate)])
+            await self._writer.insist(partial(self._state.commit, gone), "notices")
+            self._groups.pop(group.id, None)
+
+    async def _delivered(self, notice: Notice, one_by_one: asyncio.Lock) -> tuple[bool, str]:
+        """Over the first channel that takes it: whether one did, and its words or everybody's."""
+        errors = []
+        who = await self._who(notice)
+        for channel in self._for(notice):
+            if not channel.knows(who):
+                errors.append(f"{channel.id}: no address of {notice.person or notice.to}")
+                continue
+            # What all of a role read, two of its people must not cause twice.
+            async with contextlib.nullcontext() if channel.personal else one_by_one:
+                ok, detail = await self._over(channel, notice, who)
+            if ok:
+                return True, f"{channel.id}: {detail}"
+            errors.append(f"{channel.id}: {detail}")
+        return False, "; ".join(errors) or "no channel reaches this role"
+
+    async def _over(self, channel: Channel, notice: Notice, who: Recipient | None) -> tuple[bool, str]:
+        way, now = (said_to(notice, channel), channel.id), self._clock.monotonic()
+        if way in self._reached and not notice.keys and (notice.person or channel.id != notice.channel):
+            return True, "the same call went there already"
+        if channel.free_at(notice, now) > now:
+            return False, "at its limit"
+        try:
+            receipt = await self._try(channel, self._addressed(notice, channel, who))
+        except StewardError as e:
+            self._failed(channel, str(e), permanent=isinstance(e, Permanent))
+            return False, str(e)
+        if channel.worked(self._clock.now()):
+            log.warning("channel works again channel=%s", channel.id)
+        self._remember(way)
+        await self._answered(notice, receipt)
+        return True, receipt
+
+    def _addressed(self, notice: Notice, channel: Channel, who: Recipient | None) -> Notice:
+        link = self._link_of(notice, channel.link) if self._link_of and channel.link else ""
+        return replace(notice, address=channel.address(who), link=link)
+
+    async def _try(self, channel: Channel, notice: Notice) -> str:
+        """The receipt. Raises Retryable, also when there is no answer in time, or Permanent."""
+        channel.took(notice, self._clock.monotonic())
+        loop = asyncio.get_running_loop()
+        work = loop.run_in_executor(self._threads, channel.notifier.send, notice)
+        timer = asyncio.ensure_future(self._clock.sleep_real(channel.limit_s))
+        try:
+            futures: list[asyncio.Future[Any]] = [work, timer]
+            await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
+        if not work.done():
+            work.add_done_callback(lambda f: f.cancelled() or f.exception())
+            raise Retryable(f"no answer within {channel.limit_s:g} s")
+        return work.result()
+
+    async def _answered(self, notice: Notice, receipt: str) -> None:
+        if not isinstance(receipt, Answered) or self.accepted is None:
+            return
+        try:
+            await self.accepted(notice, receipt.key)
+        except StewardError as e:
+            log.warning("answer to a call not taken notice=%s reason=%r", notice.id, str(e))
+
+    async def _who(self, notice: Notice) -> Recipient | None:
+        if not notice.person or self._directory is None:
+            return None
+        return await asyncio.to_thread(self._directory, notice.person)
+
+    # ── results ───────────────────────────────────────────────────────────────────────────────────
+
+    def _result(self, notice: Notice, attempts: int, *, ok: bool, detail: str) -> NoticeResult:
         at = self._clock.now()
-        wait = min(LAST_RETRY_S, FIRST_RETRY_S * 2**attempts)
+        if ok:
+            return NoticeResult(notice.id, ok, at, detail)
+        wait = min(LAST_URGENT_S if urgent(notice) else LAST_RETRY_S, FIRST_RETRY_S * 2**attempts)
         final = attempts + 1 >= ATTEMPTS and not notice.life
-        result = partial(
-            self._state.notice_result,
-            notice.id, ok=False, at=at, detail=detail, retry_at=at + int(wait * 1000), final=final,
-        )  # fmt: skip
-        await self._writer.insist(result, "receipts")
+        return NoticeResult(notice.id, ok, at, detail, at + int(wait * 1000), final)
+
+    async def _record(self, results: Sequence[NoticeResult]) -> None:
+        """Write down; what several jobs have to write at once goes in one transaction.
+
+        A job goes on when its own is written: a full disk must not send one notice again and again.
+        """
+        self._results += results
+        async with self._recording:
+            batch, self._results = self._results, []
+            if batch:
+                await self._writer.insist(partial(self._state.notice_results, batch), "receipts")
 
     def _for(self, notice: Notice) -> list[Channel]:
+        """Channels in the order in which they are tried."""
+        now = self._clock.monotonic()
         named = [c for c in self._channels if c.id == notice.channel]
-        others = [c for c in self._channels if c.id != notice.channel and c.reaches(notice.to)]
-        call = _call(notice)
-        return [*named, *sorted(others, key=lambda c: ((call, c.id) in self._reached, not c.healthy))]
+        able = [c for c in self._channels if c.id != notice.channel and c.reaches(notice.to)]
+        others = sorted(able, key=lambda c: (self._went(notice, c), not c.healthy))
+        found = [c for c in (*named, *others) if c.carries(notice)]
+        return sorted(found, key=lambda c: not self._went(notice, c) and c.doubtful(now))
+
+    def _went(self, notice: Notice, channel: Channel) -> bool:
+        return (said_to(notice, channel), channel.id) in self._reached
 
     def _remember(self, way: tuple[str, str]) -> None:
         self._reached[way] = None
@@ -133,30 +355,22 @@ class Sender:
             self._reached.popitem(last=False)
 
     def _failed(self, channel: Channel, error: str, *, permanent: bool) -> None:
-        channel.failures += 1
-        channel.last_error = error
-        if channel.healthy:
+        if channel.broke(self._clock.now(), error):
             log.error(
                 "channel failed channel=%s error=%r permanent=%s; the next one is tried",
                 channel.id,
                 error,
                 permanent,
             )
-        channel.healthy = False
-
-    def _recovered(self, channel: Channel) -> None:
-        if not channel.healthy:
-            log.warning("channel works again channel=%s after failures=%d", channel.id, channel.failures)
-        channel.healthy, channel.failures, channel.last_error = True, 0, ""
 
     def health(self) -> Mapping[str, object]:
-        """Per channel: healthy, failures in a row, last error."""
-        return {
-            c.id: {"healthy": c.healthy, "failures": c.failures, "last_error": c.last_error}
-            for c in self._channels
-        }
+        """Per channel: see `Channel.health`."""
+        return {c.id: c.health() for c in self._channels}
 
 
-def _call(notice: Notice) -> str:
-    """What is said to whom: the notice's id without its channel."""
-    return notice.id.rpartition(":")[0]
+def _calls(due: Iterable[Due]) -> list[list[Due]]:
+    """By call, in the order of the first of each."""
+    out: dict[str, list[Due]] = {}
+    for d in due:
+        out.setdefault(said_of(d[0]), []).append(d)
+    return list(out.values())

@@ -24,11 +24,12 @@ from gateway.ports.devices import (
     Writer,
 )
 from gateway.ports.samples import Buckets, SampleStore
-from gateway.ports.state import Commit, Notifier, StateStore
+from gateway.ports.state import Answered, Commit, NoticeResult, Notifier, StateStore
 
 __all__ = [
     "AccountStore",
     "Answer",
+    "Answered",
     "Area",
     "Block",
     "Buckets",
@@ -47,6 +48,7 @@ __all__ = [
     "Listener",
     "Message",
     "NoAnswer",
+    "NoticeResult",
     "Notifier",
     "SampleStore",
     "Session",

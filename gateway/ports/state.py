@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from gateway.model import (
     Event,
@@ -31,6 +31,18 @@ class Commit:
     journal: list[tuple[str, Ms, bytes]] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     answers: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # by command id; optional
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeResult:
+    """What became of one attempt to send a notice; see `StateStore.notice_result`."""
+
+    id: str
+    ok: bool
+    at: Ms
+    detail: str
+    retry_at: Ms | None = None
+    final: bool = False
 
 
 class StateStore(Protocol):
@@ -108,6 +120,12 @@ class StateStore(Protocol):
     ) -> None:
         """A receipt (sent) or a failure of one attempt (failed; given_up when `final`)."""
 
+    def notice_results(self, results: Sequence[NoticeResult]) -> None:
+        """Several results in one transaction. Raises NotFound with none of them kept."""
+
+    def notice_wait(self, ids: Sequence[str], until: Ms) -> None:
+        """Not due before `until`; no attempt is counted."""
+
     def notice_counts(self) -> dict[str, int]:
         """How many notices are in each state."""
 
@@ -118,8 +136,24 @@ class StateStore(Protocol):
         """Let go."""
 
 
+class Answered(str):
+    """A receipt of a call that a person took and answered with `key`."""
+
+    __slots__ = ("key",)
+    key: str
+
+    def __new__(cls, receipt: str, key: str) -> Self:
+        """The receipt with the key that was pressed."""
+        made = super().__new__(cls, receipt)
+        made.key = key
+        return made
+
+
 class Notifier(Protocol):
-    """Sends one notice over one channel. Blocking; called in a thread."""
+    """Sends one notice over one channel. Blocking; called in a thread, several threads at once.
+
+    The notice's id goes with it as idempotency key, wherever the channel can carry one.
+    """
 
     def send(self, notice: Notice) -> str:
         """The channel's receipt. Raises Retryable or Permanent."""

@@ -15,6 +15,7 @@ from gateway.adapters.state.engine import Database
 from gateway.adapters.state.tables import notices, receipts
 from gateway.errors import NotFound
 from gateway.model import Ms, Notice
+from gateway.ports import NoticeResult
 
 
 class Notices(Database):
@@ -34,7 +35,7 @@ class Notices(Database):
         order = (notices.c.life.desc(), notices.c.priority, notices.c.t, notices.c.id)
         with self.reading() as con:
             rows = con.execute(query.order_by(*order).limit(limit)).all()
-        return [(Notice(**orjson.loads(body)), state, attempts) for body, state, attempts in rows]
+        return [(_notice(body), state, attempts) for body, state, attempts in rows]
 
     def notice_result(
         self,
@@ -51,17 +52,31 @@ class Notices(Database):
         A failure leaves it `failed`, due again at `retry_at` (at once when None), or `given_up` when `final`.
         A late failure does not take back a receipt.
         """
-        state = "sent" if ok else "given_up" if final else "failed"
-        changes: dict[str, Any] = {
-            "attempts": notices.c.attempts + 1,
-            "state": sa.case((notices.c.state == "sent", "sent"), else_=state),
-            "next_at": at if retry_at is None else retry_at,
-        }
+        self.notice_results([NoticeResult(id, ok, at, detail, retry_at, final)])
+
+    def notice_results(self, results: Sequence[NoticeResult]) -> None:
+        """Several results in one transaction. Raises NotFound with none of them kept."""
+        rows = [{"notice": r.id, "t": r.at, "ok": int(r.ok), "detail": r.detail} for r in results]
         with self.writing() as con:
-            done = con.execute(sa.update(notices).where(notices.c.id == id).values(changes))
-            if not done.rowcount:
-                raise NotFound(f"no notice {id}")
-            con.execute(sa.insert(receipts).values(notice=id, t=at, ok=int(ok), detail=detail))
+            for r in results:
+                state = "sent" if r.ok else "given_up" if r.final else "failed"
+                changes: dict[str, Any] = {
+                    "attempts": notices.c.attempts + 1,
+                    "state": sa.case((notices.c.state == "sent", "sent"), else_=state),
+                    "next_at": r.at if r.retry_at is None else r.retry_at,
+                }
+                done = con.execute(sa.update(notices).where(notices.c.id == r.id).values(changes))
+                if not done.rowcount:
+                    raise NotFound(f"no notice {r.id}")
+            if rows:
+                con.execute(sa.insert(receipts), rows)
+
+    def notice_wait(self, ids: Sequence[str], until: Ms) -> None:
+        """Not due before `until`; no attempt is counted. Of what was sent nothing changes."""
+        open_ = notices.c.state.in_(("waiting", "failed"))
+        with self.writing() as con:
+            for id_ in ids:
+                con.execute(sa.update(notices).where(notices.c.id == id_, open_).values(next_at=until))
 
     def notice_counts(self) -> dict[str, int]:
         """How many notices are in each state."""
@@ -83,7 +98,7 @@ class Notices(Database):
                 "t": n.t,
                 "life": int(n.life),
                 "priority": n.priority,
-                "body": canonical(asdict(n)),
+                "body": canonical(_body(n)),
                 "state": "waiting",
                 "attempts": 0,
                 "next_at": n.t,
@@ -92,3 +107,15 @@ class Notices(Database):
         ]
         if rows:
             con.execute(self.insert(notices).on_conflict_do_nothing(index_elements=["id"]), rows)
+
+
+_SENT = ("address", "link", "keys")
+"""Fields that are set when a notice is sent."""
+
+
+def _body(notice: Notice) -> dict[str, Any]:
+    return {k: v for k, v in asdict(notice).items() if k not in _SENT}
+
+
+def _notice(body: str) -> Notice:
+    return Notice(**orjson.loads(body))
