@@ -98,11 +98,10 @@ class AlarmBook(Cycle):
         self._reindex()
 
     def _reindex(self) -> None:
-        self._causes = {}
+        self.kin.rebuild()
+        for alarm in self.kin.stray():
+            alarm.memory.release_at = alarm.changed_at + causes.GRACE_MS
         self._timed = {a.id for a in self.alarms.values() if deadlines(a)}
-        for alarm in self.alarms.values():
-            if alarm.active and alarm.event in causes.FOLLOWS:
-                self._causes.setdefault(alarm.asset, []).append(alarm)
 
     # ── time ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -128,7 +127,19 @@ class AlarmBook(Cycle):
             m.chatter = False
             self.changed.add(alarm.id)
             return [self.event(alarm, "alarm.chatter_end", at, key, count=alarm.count)]
+        if what == "hold":
+            m.hold_until = None
+            self.touch(alarm, at, "steward")
+            return [self.event(alarm, "alarm.waited", at, key)]
+        return self._released(alarm, at, key)
+
+    def _released(self, alarm: Alarm, at: Ms, key: str) -> list[Event]:
+        """Its cause ended and it did not: it is an alarm of its own, or follows from another cause."""
+        m, was = alarm.memory, alarm.suppressed_by
         alarm.suppressed_by = m.release_at = None
+        other = self.kin.cause_of(alarm)
+        if other is not None and other.id != was:
+            return self._put_under(alarm, other, at)
         self.touch(alarm, at, "steward")
         return [self.event(alarm, "alarm.unsuppressed", at, key)]
 

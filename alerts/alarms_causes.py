@@ -9,21 +9,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from alerts.alarms_state import Alarm, RuleFacts
-from gateway.model import Asset, Finding, Ms
+from alerts.graph import Graph, Reader
+from gateway.model import Finding, Ms
+
+SILENCE: frozenset[str] = frozenset({"comms", "sensor_fault", "lift_offline", "meter"})
+"""Events that say no more than that data are missing."""
 
 FOLLOWS: Mapping[str, frozenset[str]] = {
     "outage": frozenset(
         {
             "lift_stopped", "lift_offline", "fire_system_fault", "water_supply", "sump_high", "lighting",
-            "meter", "comms", "sensor_fault", "outage", "gateway",
+            "meter", "comms", "sensor_fault", "outage",
         }
     ),
-    "gateway": frozenset({"comms", "sensor_fault", "lift_offline", "meter"}),
-    "comms": frozenset({"comms", "sensor_fault", "lift_offline", "meter"}),
+    "gateway": SILENCE,
+    "comms": SILENCE,
+    "lift_offline": SILENCE,
 }  # fmt: skip
 """Event of an asset's alarm → events of the assets that depend on it which it explains.
 
-A flooded pump room, a fire pump that is not in automatic and a low fire main are never explained away.
+A flooded pump room, a fire pump that is not in automatic and a low fire main are never explained away, nor is
+an edge that is lost in an outage: then nobody sees what else is going wrong.
 """
 
 LINKS: Mapping[str, frozenset[str]] = {"outage": frozenset({"entrapment", "generator", "lift_danger"})}
@@ -34,11 +40,24 @@ LOST = 2
 that is only out of its band, or a change-over to the generator, stops nothing.
 """
 
+BLIND_TAGS = ("gw.online", "gw.lines_down")
+"""Points of an edge whose alarm means that data are missing. Its full disk or its clock silences nobody."""
+
+SILENT_DEVICE: frozenset[str] = frozenset({"comms", "lift_offline"})
+"""Events of a device that does not answer."""
+
 LAG_MS: Ms = 600_000
 """A consequence that was noticed before its cause is folded into it when it is at most this much older."""
 
 GRACE_MS: Ms = 60_000
 """Time that a dependent asset has to recover by itself after its cause has ended."""
+
+HOLD_MS: Ms = 60_000
+"""A silent device waits so long for its edge's or its line's alarm before anybody is called for it: an edge
+counts as lost 35 s after its last word and its alarm needs 15 s more."""
+
+PEER_MS: Ms = 60_000
+"""Devices of one line that fall silent within this time have one cause: the line."""
 
 
 def suppressible(alarm: Alarm) -> bool:
@@ -51,27 +70,115 @@ def explains(cause: Alarm, alarm: Alarm) -> bool:
     real = cause.active and not cause.drill and cause.id != alarm.id
     if cause.event == "outage" and cause.priority > LOST:
         return False
+    if cause.event == "gateway" and not cause.point.endswith(BLIND_TAGS):
+        return False
     known = FOLLOWS.get(cause.event, frozenset()) | LINKS.get(cause.event, frozenset())
     return real and not alarm.drill and alarm.event in known
 
 
-def parents(asset: str, assets: Mapping[str, Asset]) -> Iterator[str]:
-    """All assets that this one depends on, nearest first; a circle ends where it closes."""
-    seen, front = {asset}, [asset]
-    while front:
-        front = [p for a in front if a in assets for p in assets[a].depends_on if p not in seen]
-        front = list(dict.fromkeys(front))
-        seen.update(front)
-        yield from front
+class Kin:
+    """The conditions by place: who may be the cause of whom, and who is suppressed by whom."""
 
+    def __init__(self, graph: Graph, alarms: Mapping[str, Alarm]) -> None:
+        """alarms: those of the book, by id."""
+        self.graph, self._alarms = graph, alarms
+        self._at: dict[str, dict[str, Alarm]] = {}
+        self._on_line: dict[tuple[str, str], dict[str, Alarm]] = {}
+        self._under: dict[str, set[str]] = {}
 
-def cause_of(alarm: Alarm, alarms: Mapping[str, list[Alarm]], assets: Mapping[str, Asset]) -> Alarm | None:
-    """The active alarm of the nearest parent that explains this one. `alarms`: causes by asset."""
-    for parent in parents(alarm.asset, assets):
-        for cause in alarms.get(parent, ()):
-            if explains(cause, alarm):
-                return cause
-    return None
+    def rebuild(self) -> None:
+        """From the book's alarms, after a restart or an edit of the rules."""
+        self._at, self._on_line, self._under = {}, {}, {}
+        for alarm in self._alarms.values():
+            self.know(alarm)
+            if alarm.suppressed_by is not None:
+                self._under.setdefault(alarm.suppressed_by, set()).add(alarm.id)
+
+    def know(self, alarm: Alarm) -> None:
+        """A condition that is in the book."""
+        self._at.setdefault(alarm.asset, {})[alarm.id] = alarm
+        reader = self.reader(alarm)
+        if reader is not None and reader.line and alarm.event in SILENT_DEVICE:
+            self._on_line.setdefault((reader.gateway, reader.line), {})[alarm.id] = alarm
+
+    def reader(self, alarm: Alarm) -> Reader | None:
+        """Who reads the point of the alarm."""
+        return self.graph.readers.get(alarm.point)
+
+    def at(self, asset: str) -> Iterable[Alarm]:
+        """All conditions of an asset."""
+        return self._at.get(asset, {}).values()
+
+    def above(self, alarm: Alarm) -> Mapping[str, int]:
+        """The assets whose alarms can explain this one → number of arrows."""
+        reader = self.reader(alarm)
+        declared = self.graph.above(alarm.asset)
+        if reader is None or alarm.event not in SILENCE:
+            return declared
+        return {reader.gateway: 1} | {a: n for a, n in declared.items() if a != reader.gateway}
+
+    def cause_of(self, alarm: Alarm) -> Alarm | None:
+        """The active alarm of the nearest parent that explains this one, or its line's first silence."""
+        for parent in self.above(alarm):
+            for cause in self.at(parent):
+                if explains(cause, alarm):
+                    return cause
+        return next((p for p in self.peers(alarm) if (p.raised_at, p.id) < (alarm.raised_at, alarm.id)), None)
+
+    def peers(self, alarm: Alarm) -> list[Alarm]:
+        """Other devices of its line that fell silent at about the same time, in order of time."""
+        reader = self.reader(alarm)
+        if reader is None or alarm.event not in SILENT_DEVICE:
+            return []
+        near = [
+            p
+            for p in self._on_line.get((reader.gateway, reader.line), {}).values()
+            if p.active and p.id != alarm.id and not p.covered and not p.drill
+            and abs(p.raised_at - alarm.raised_at) <= PEER_MS
+            and self.graph.readers[p.point].device != reader.device
+        ]  # fmt: skip
+        return sorted(near, key=lambda p: (p.raised_at, p.id))
+
+    def reach(self, cause: Alarm) -> Iterator[Alarm]:
+        """Active conditions that this one could explain: of assets and points below it, and of its line."""
+        if cause.event == "gateway":
+            for alarm in self._alarms.values():
+                reader = self.reader(alarm)
+                if alarm.active and reader is not None and reader.gateway == cause.asset:
+                    yield alarm
+        for asset in sorted(self.graph.below(cause.asset)):
+            yield from (a for a in self.at(asset) if a.active)
+        yield from self.peers(cause)
+
+    def children(self, cause: str) -> list[Alarm]:
+        """What is suppressed by the alarm with this id."""
+        found = (self._alarms[i] for i in sorted(self._under.get(cause, ())) if i in self._alarms)
+        return [a for a in found if a.suppressed_by == cause]
+
+    def suppress(self, alarm: Alarm, cause: Alarm) -> None:
+        """Put the alarm under its cause."""
+        alarm.suppressed_by = alarm.root = cause.id
+        alarm.memory.release_at = alarm.memory.hold_until = None
+        self._under.setdefault(cause.id, set()).add(alarm.id)
+
+    def free(self, cause: str) -> None:
+        """Nobody is under this cause any more."""
+        self._under.pop(cause, None)
+
+    def stray(self) -> list[Alarm]:
+        """Suppressed by what is not there or has ended, with no release ahead: a restart between the two."""
+        return [
+            a
+            for a in self._alarms.values()
+            if a.suppressed_by is not None
+            and a.memory.release_at is None
+            and not ((c := self._alarms.get(a.suppressed_by)) and c.active)
+        ]
+
+    def waits(self, alarm: Alarm) -> bool:
+        """Whether nobody is called yet: its edge or its line may be the one that is lost."""
+        silent = alarm.event in SILENCE and alarm.priority > LOST and suppressible(alarm)
+        return silent and self.reader(alarm) is not None
 
 
 def arrange(found: Iterable[Finding], rules: Mapping[str, RuleFacts]) -> list[Finding]:
@@ -89,12 +196,16 @@ def arrange(found: Iterable[Finding], rules: Mapping[str, RuleFacts]) -> list[Fi
 
     def place(f: Finding) -> int:
         rule = rules.get(f.rule)
-        if rule is None or rule.event not in FOLLOWS or times[f.condition] > 1:
-            return 1
-        return 0 if f.active else 2
+        if rule is None or rule.event not in _BREADTH or times[f.condition] > 1:
+            return 0
+        return -_BREADTH[rule.event] if f.active else _BREADTH[rule.event]
 
     def told_by_its_end(f: Finding) -> bool:
         rule = rules.get(f.rule)
         return f.late and f.active and f.id in ended and not (rule and rule.life)
 
     return sorted((f for f in batch if not told_by_its_end(f)), key=place)
+
+
+_BREADTH: Mapping[str, int] = {"outage": 3, "gateway": 2, "comms": 1, "lift_offline": 1}
+"""How much an event can explain: what explains more begins first and ends last within a batch."""

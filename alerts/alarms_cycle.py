@@ -24,6 +24,7 @@ from alerts.alarms_state import (
     number,
     take_values,
 )  # fmt: skip
+from alerts.graph import Graph
 from gateway.model import Asset, Event, Finding, Ms, Text
 
 log = logging.getLogger(__name__)
@@ -47,11 +48,13 @@ class Cycle:
         units: Mapping[str, str] | None = None,
         cards: CardOf | None = None,
         say: SentenceOf | None = None,
+        graph: Graph | None = None,
     ) -> None:
         """Start empty.
 
         firms: firm by estate · units: unit by point id · cards: the steps of a P1 card ·
-        say: the sentence of a finding (without it: name, value and limit).
+        say: the sentence of a finding (without it: name, value and limit) · graph: what depends on what
+        (without it: as the assets say).
         """
         self.rules: dict[str, RuleFacts] = {**DRILLS, **rules}
         self.assets = dict(assets)
@@ -61,7 +64,7 @@ class Cycle:
         self.modes: dict[str, str] = {}
         self.alarms: dict[str, Alarm] = {}
         self.changed: set[str] = set()
-        self._causes: dict[str, list[Alarm]] = {}
+        self.kin = causes.Kin(graph or Graph(self.assets), self.alarms)
         self._timed: set[str] = set()
 
     def _alarm(self, f: Finding) -> Alarm | None:
@@ -82,6 +85,7 @@ class Cycle:
         if alarm.priority == 1 and self.cards:
             alarm.card = tuple(self.cards(rule, asset))
         self.alarms[id_] = alarm
+        self.kin.know(alarm)
         return alarm
 
     def mode(self, asset: str) -> str:
@@ -107,10 +111,12 @@ class Cycle:
         if not folded:
             alarm.acked, alarm.acked_by, alarm.acked_at = False, "", None
             m.open = [*m.open[-99:], {"id": f.id, "raised": f.onset, "cleared": None}]
-        cause = causes.cause_of(alarm, self._causes, self.assets)
-        alarm.root = cause.id if cause else None
+        cause = self.kin.cause_of(alarm)
+        alarm.root, m.hold_until = cause.id if cause else None, None
         if cause and causes.suppressible(alarm):
-            alarm.suppressed_by, m.release_at = cause.id, None
+            self.kin.suppress(alarm, cause)
+        elif self.kin.waits(alarm):
+            m.hold_until = f.t + causes.HOLD_MS
         self.touch(alarm, f.t, "steward")
         out = [self.event(alarm, "alarm.raised", f.onset, f.id, found_at=f.t, folded=folded)]
         if cause and alarm.suppressed_by:
@@ -118,7 +124,6 @@ class Cycle:
         if chatter:
             out.append(self._chattering(alarm, f.onset))
         if alarm.event in causes.FOLLOWS:
-            self._causes.setdefault(alarm.asset, []).append(alarm)
             out += self._fold_older(alarm, f.t)
         return out
 
@@ -141,7 +146,7 @@ class Cycle:
         covered = alarm.covered
         alarm.active, alarm.cleared_at = False, max(f.t, alarm.raised_at)
         alarm.value = number(f.value) if number(f.value) is not None else alarm.value
-        alarm.suppressed_by = m.release_at = m.live_onset = None
+        alarm.suppressed_by = m.release_at = m.live_onset = m.hold_until = None
         m.level_t = max(m.level_t, f.t)
         for entry in m.open:
             entry["cleared"] = entry["cleared"] or alarm.cleared_at
@@ -153,8 +158,7 @@ class Cycle:
         if covered and not m.heard and not alarm.acked:
             out.append(self.settle(alarm, alarm.cleared_at))
         if alarm.event in causes.FOLLOWS:
-            self._causes[alarm.asset] = [a for a in self._causes.get(alarm.asset, []) if a.id != alarm.id]
-            for child in self._children(alarm):
+            for child in self.kin.children(alarm.id):
                 child.memory.release_at = max(now, f.t) + causes.GRACE_MS
                 self._timed.add(child.id)
                 self.changed.add(child.id)
@@ -202,9 +206,6 @@ class Cycle:
 
     # ── cause and consequence ─────────────────────────────────────────────────────────────────────
 
-    def _children(self, cause: Alarm) -> list[Alarm]:
-        return [a for a in self.alarms.values() if a.suppressed_by == cause.id]
-
     def _suppressed(self, alarm: Alarm, cause: Alarm, t: Ms) -> Event:
         key = f"{alarm.occurrence}:{cause.occurrence}"
         return self.event(alarm, "alarm.suppressed", t, key, cause=cause.id)
@@ -212,20 +213,26 @@ class Cycle:
     def _fold_older(self, cause: Alarm, t: Ms) -> list[Event]:
         """Suppress what followed from the cause but was noticed before it; renew what waits for release."""
         out: list[Event] = []
-        for _, alarm in sorted(self.alarms.items()):
-            if alarm.suppressed_by == cause.id:
-                alarm.memory.release_at = None
-                self.changed.add(alarm.id)
-            elif (
-                alarm.active
-                and alarm.suppressed_by is None
-                and cause.raised_at - alarm.raised_at <= causes.LAG_MS
-            ):
-                found = causes.cause_of(alarm, {cause.asset: [cause]}, self.assets)
-                if found and causes.suppressible(alarm):
-                    alarm.suppressed_by = alarm.root = cause.id
-                    self.touch(alarm, t, "steward")
-                    out.append(self._suppressed(alarm, cause, t))
+        for alarm in self.kin.children(cause.id):
+            alarm.memory.release_at = None
+            self.changed.add(alarm.id)
+        for alarm in list(self.kin.reach(cause)):
+            late = cause.raised_at - alarm.raised_at <= causes.LAG_MS
+            if not (alarm.suppressed_by is None and late and causes.suppressible(alarm)):
+                continue
+            if self.kin.cause_of(alarm) is cause:
+                out += self._put_under(alarm, cause, t)
+        return out
+
+    def _put_under(self, alarm: Alarm, cause: Alarm, t: Ms) -> list[Event]:
+        """The alarm follows from the cause, and with it what was thought to follow from the alarm."""
+        mine = self.kin.children(alarm.id)
+        self.kin.suppress(alarm, cause)
+        self.touch(alarm, t, "steward")
+        out = [self._suppressed(alarm, cause, t)]
+        for child in mine:
+            if self.kin.cause_of(child) is cause:
+                out += self._put_under(child, cause, t)
         return out
 
     # ── chatter ───────────────────────────────────────────────────────────────────────────────────

@@ -161,8 +161,8 @@ class Memory:
     activations, for chatter · heard: it was annunciated since the last acknowledgement · open: occurrences
     that nobody has acknowledged yet [{id, raised, cleared}] · level_t: time of the last finding that
     counted · release_at: when suppression ends after its
-    root has ended · drill_until: when a drill ends by itself · live_onset: start as the live engine saw it,
-    where a back-fill has moved the start back.
+    root has ended · hold_until: nobody is called before, its edge may be lost · drill_until: when a drill
+    ends by itself · live_onset: start as the live engine saw it, where a back-fill has moved the start back.
     """
 
     onset: Ms = 0
@@ -173,6 +173,7 @@ class Memory:
     open: list[dict[str, Any]] = field(default_factory=list)
     level_t: Ms = 0
     release_at: Ms | None = None
+    hold_until: Ms | None = None
     drill_until: Ms | None = None
     live_onset: Ms | None = None
     shelved_by: str = ""
@@ -228,6 +229,9 @@ class Alarm:
     late: bool = False
     commissioning: bool = False
     root: str | None = None
+    root_sentence: Text = field(default_factory=dict)
+    root_confidence: float | None = None
+    candidates: list[dict[str, Any]] = field(default_factory=list)
     notes: list[dict[str, Any]] = field(default_factory=list)
     card: tuple[Text, ...] = ()
     memory: Memory = field(default_factory=Memory)
@@ -261,7 +265,8 @@ class Alarm:
 
         Active and not covered; from an asset that is being commissioned only priority 1.
         """
-        return self.active and not self.covered and (not self.commissioning or self.priority == 1)
+        called = self.active and not self.covered and self.memory.hold_until is None
+        return called and (not self.commissioning or self.priority == 1)
 
     def allows(self, trigger: Trigger) -> bool:
         """Whether the table has the transition."""
@@ -376,6 +381,7 @@ def deadlines(alarm: Alarm) -> list[tuple[Ms, str]]:
         (alarm.shelved_until, "shelf"),
         (alarm.oos_until, "oos"),
         (m.release_at, "release"),
+        (m.hold_until, "hold"),
         (m.drill_until, "drill"),
         (m.starts[-1] + CHATTER_QUIET_MS if m.chatter else None, "chatter"),
     ]

@@ -45,8 +45,11 @@ REOPEN_MS: Ms = 4 * 3_600_000
 KEEP_MS: Ms = 7 * 86_400_000
 """An ended order leaves the memory (never the store) after this time."""
 CALLS = frozenset(
-    {"alarm.raised", "alarm.unsuppressed", "alarm.unshelved", "alarm.oos_end", "alarm.level", "alarm.mode"}
-)
+    {
+        "alarm.raised", "alarm.unsuppressed", "alarm.waited", "alarm.unshelved", "alarm.oos_end",
+        "alarm.level", "alarm.mode",
+    }
+)  # fmt: skip
 """Events of an alarm that can call for an order, when their data say `dispatch`."""
 
 

@@ -50,7 +50,8 @@ def test_ids_and_the_dict_are_as_agreed(book: AlarmBook) -> None:
         "level value limit unit name sentence cause consequence response time_limit_s source raised_at "
         "changed_at cleared_at "
         "acked_by acked_at shelved_until shelve_reason suppressed_by oos_until assignee "
-        "order occurrence count version drill late commissioning root notes"
+        "order occurrence count version drill late commissioning root notes "
+            "root_sentence root_confidence candidates"
     )
     assert sorted(a.as_dict()) == sorted(wanted.split())
     assert "card" in raised(book, "lift.trapped", "lift").as_dict()
