@@ -11,19 +11,18 @@ from typing import Any
 
 from alerts import alarms_causes as causes
 from alerts import alarms_commands as commands
+from alerts.alarms_again import newest
 from alerts.alarms_cycle import Cycle
 from alerts.alarms_drill import DRILL_MS, DRILLS, drill
 from alerts.alarms_state import (
-    TRANSITIONS,
     Alarm,
     RuleFacts,
     RuleInfo,
-    State,
-    Trigger,
     alarm_id,
     deadlines,
     refresh,
 )  # fmt: skip
+from alerts.alarms_table import TRANSITIONS, State, Trigger
 from alerts.calendars import stamp
 from gateway.errors import Conflict, NotFound
 from gateway.model import Asset, Command, Event, Finding, Ms
@@ -45,6 +44,13 @@ class AlarmBook(Cycle):
         alarm = self._alarm(f)
         if alarm is None:
             return []
+        self._told_at = now
+        try:
+            return self._judge(alarm, f, now)
+        finally:
+            self._told_at = 0
+
+    def _judge(self, alarm: Alarm, f: Finding, now: Ms) -> list[Event]:
         if f.late:
             return self._late(alarm, f, now)
         if not f.active:
@@ -75,9 +81,13 @@ class AlarmBook(Cycle):
         out, self.changed = self.changed, set()
         return out
 
-    def use_rules(self, rules: Mapping[str, RuleFacts]) -> None:
-        """Take over an edited rule set; what is open stays open. A rule that became life safety uncovers."""
+    def use_rules(self, rules: Mapping[str, RuleFacts], now: Ms = 0) -> list[Event]:
+        """Take over an edited rule set; what is open stays open. A rule that became life safety uncovers.
+
+        Each alarm that shows something else from now on is told of, with what was taken off it.
+        """
         self.rules = {**DRILLS, **rules}
+        out: list[Event] = []
         for alarm in self.alarms.values():
             rule = self.rules.get(alarm.rule)
             if rule is None or alarm.drill:
@@ -89,8 +99,12 @@ class AlarmBook(Cycle):
             if alarm.life:
                 alarm.shelved_until = None
             if alarm.as_dict() != before:
-                self.touch(alarm, alarm.changed_at, "steward")
+                self.touch(alarm, max(now, alarm.changed_at), "steward")
+                off = [k for k in ("suppressed_by", "shelved_until") if before[k] and not getattr(alarm, k)]
+                out.append(self.event(alarm, "alarm.rule_changed", alarm.changed_at,
+                                      f"{alarm.id}:{alarm.version}", taken_off=off))  # fmt: skip
         self._reindex()
+        return out
 
     def restore(self, alarms: Iterable[Alarm]) -> None:
         """Take over alarms as they were before a restart."""
@@ -108,8 +122,9 @@ class AlarmBook(Cycle):
     def _tick(self, alarm: Alarm, now: Ms) -> list[Event]:
         out: list[Event] = []
         for at, what in deadlines(alarm):
-            if at <= now:
+            if at <= now and what != "again":
                 out += self._expire(alarm, what, at)
+        out += self._again(alarm, now)
         if not deadlines(alarm):
             self._timed.discard(alarm.id)
         return out
@@ -124,9 +139,10 @@ class AlarmBook(Cycle):
         if what == "drill":
             return self.end_drill(alarm, at)
         if what == "chatter":
-            m.chatter = False
+            m.chatter, alarm.suggest = False, self.advice(alarm)
             self.changed.add(alarm.id)
-            return [self.event(alarm, "alarm.chatter_end", at, key, count=alarm.count)]
+            told = dict(alarm.suggest)
+            return [self.event(alarm, "alarm.chatter_end", at, key, count=alarm.count, suggest=told)]
         if what == "hold":
             m.hold_until = None
             self.touch(alarm, at, "steward")
@@ -142,6 +158,29 @@ class AlarmBook(Cycle):
             return self._put_under(alarm, other, at)
         self.touch(alarm, at, "steward")
         return [self.event(alarm, "alarm.unsuppressed", at, key)]
+
+    def _again(self, alarm: Alarm, now: Ms) -> list[Event]:
+        """Announce again what is due: once, at the newest moment of its own grid, however long we were away.
+
+        What was acknowledged and is still there is unacknowledged again (re-alarm).
+        """
+        m = alarm.memory
+        if m.again_at is None or m.again_at > now:
+            return []
+        why = m.again_for.partition(" ")[0]
+        every = self.repeat.interval(alarm, why)
+        if every is None:
+            m.again_at = None
+            return []
+        at = newest(m.again_at, every, now)
+        m.again, m.again_at = m.again + 1, at + every
+        if why == "standing":
+            alarm.acked, alarm.acked_by, alarm.acked_at = False, "", None
+            m.open = [*m.open[-99:], {"id": alarm.occurrence, "raised": at, "cleared": None}]
+        told = m.again
+        self.touch(alarm, at, "steward")
+        key = f"{alarm.id}:{at}"
+        return [self.event(alarm, "alarm.reannounced", at, key, why=why, n=told, since=alarm.raised_at)]
 
     def uncover(self, alarm: Alarm, kind: str, at: Ms, key: str, actor: str, **data: Any) -> list[Event]:
         """End shelving or out of service by time: what is active is unacknowledged again."""
@@ -179,12 +218,23 @@ class AlarmBook(Cycle):
         """Normal or commissioning; what is active is judged by the new mode at once."""
         self.modes[asset.id] = mode
         data = {"mode": mode}
-        out = [Event(f"asset.mode:{cmd.id}", asset.estate, cmd.received_at, "asset.mode", asset.id,
-                     cmd.actor.id, asset.id, data)]  # fmt: skip
+        told = Event(f"asset.mode:{cmd.id}", asset.estate, cmd.received_at, "asset.mode", asset.id,
+                     cmd.actor.id, asset.id, data)  # fmt: skip
+        return [told, *self.remark(asset.id, cmd.received_at, cmd.id, cmd.actor.id)]
+
+    def remark(self, asset: str, t: Ms, key: str, actor: str = "steward") -> list[Event]:
+        """Mark what is active on the asset by its present mode; what outlasts a permit is heard again."""
+        out: list[Event] = []
+        mode = self.mode(asset)
         for alarm in self.alarms.values():
-            if alarm.asset == asset.id and alarm.active and alarm.commissioning != (mode == "commissioning"):
-                alarm.commissioning = mode == "commissioning"
-                self.touch(alarm, cmd.received_at, cmd.actor.id)
-                key = f"{cmd.id}:{alarm.id}"
-                out.append(self.event(alarm, "alarm.mode", cmd.received_at, key, cmd.actor.id, mode=mode))
+            if alarm.asset != asset or not alarm.active or alarm.mode == mode:
+                continue
+            outlasts = alarm.mode == "permit" and alarm.acked
+            alarm.mode, alarm.commissioning = mode, mode == "commissioning"
+            if outlasts:
+                alarm.acked, alarm.acked_by, alarm.acked_at = False, "", None
+                m = alarm.memory
+                m.open = [*m.open[-99:], {"id": alarm.occurrence, "raised": t, "cleared": None}]
+            self.touch(alarm, t, actor)
+            out.append(self.event(alarm, "alarm.mode", t, f"{key}:{alarm.id}", actor))
         return out

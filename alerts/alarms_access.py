@@ -14,13 +14,14 @@ _FIELD: frozenset[Role] = _DESK | {"technician", "contractor"}
 _LEAD: frozenset[Role] = frozenset({"supervisor", "manager", "admin"})
 
 MAY: Mapping[str, frozenset[Role]] = {
-    "alarm.ack": _DESK, "alarm.note": _FIELD, "alarm.reset": _DESK,
+    "alarm.ack": _DESK, "alarm.note": _FIELD, "alarm.judge": _FIELD, "alarm.reset": _DESK,
     "alarm.shelve": _DESK, "alarm.unshelve": _DESK, "alarm.assign": _DESK, "alarm.oos": _LEAD,
     "order.create": _DESK, "order.accept": _FIELD, "order.en_route": _FIELD, "order.arrive": _FIELD,
     "order.work": _FIELD, "order.hold": _FIELD, "order.resume": _FIELD, "order.done": _FIELD,
     "order.check": _FIELD, "order.note": _FIELD, "order.reject": _FIELD, "order.close": _FIELD,
     "order.reassign": _DESK, "order.release": _DESK, "order.verify": _LEAD, "order.cancel": _LEAD,
-    "drill.start": _DESK, "asset.mode": _LEAD,
+    "order.photo": _FIELD, "order.cost": _FIELD, "order.uncost": _FIELD, "order.costs_ok": _FIELD,
+    "order.confirm": _FIELD, "drill.start": _DESK, "asset.mode": _LEAD,
 }  # fmt: skip
 """Access roles by command. Display, regulator and public may do nothing."""
 

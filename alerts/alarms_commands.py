@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from alerts.alarms_access import authorise, in_scope, number, same_version, text
-from alerts.alarms_state import Alarm, State, Trigger
+from alerts.alarms_state import Alarm
+from alerts.alarms_table import State, Trigger
 from alerts.calendars import stamp
 from gateway.errors import BadInput, Conflict, Forbidden
 from gateway.model import Command, Event, Ms
@@ -22,6 +23,8 @@ MAX_SHELF_S = {1: 3600, 2: 8 * 3600, 3: 8 * 3600, 4: 8 * 3600}
 MAX_OOS_MIN = 7 * 24 * 60
 SKEW_MS: Ms = 5_000
 """Clock difference between an edge and the core that is forgiven when an act is compared with a raise."""
+VERDICTS = ("true", "false", "nuisance")
+"""True: it was right · false: nothing was wrong · nuisance: it was so, but nobody has to be called for it."""
 EPOCH_S = 1_000_000_000
 """From here on `until_s` is a moment, below it a duration."""
 
@@ -53,7 +56,8 @@ def _ack(book: AlarmBook, alarm: Alarm, cmd: Command) -> list[Event]:
     occurrences, m.open = m.open, []
     alarm.acked, alarm.acked_by, alarm.acked_at = True, cmd.actor.id, at
     _note(alarm, cmd, str(cmd.data.get("note") or ""))
-    return _done(book, alarm, cmd, "alarm.acked", occurrences=occurrences, at=at)
+    note = str(cmd.data.get("note") or "")
+    return _done(book, alarm, cmd, "alarm.acked", occurrences=occurrences, at=at, note=note)
 
 
 def _shelve(book: AlarmBook, alarm: Alarm, cmd: Command) -> list[Event]:
@@ -84,7 +88,7 @@ def _unshelve(book: AlarmBook, alarm: Alarm, cmd: Command) -> list[Event]:
     if not alarm.acked:
         alarm.acked, alarm.acked_by, alarm.acked_at = True, cmd.actor.id, cmd.received_at
         alarm.memory.open = []
-    return _done(book, alarm, cmd, "alarm.unshelved", timed=False)
+    return _done(book, alarm, cmd, "alarm.unshelved", timed=False, why="taken back by a person")
 
 
 def _oos(book: AlarmBook, alarm: Alarm, cmd: Command) -> list[Event]:
@@ -102,7 +106,11 @@ def _oos(book: AlarmBook, alarm: Alarm, cmd: Command) -> list[Event]:
         raise Forbidden("life safety goes out of service only with a second person; name one in `second`")
     alarm.oos_until = cmd.received_at + round(minutes * 60_000)
     alarm.memory.oos_by, alarm.memory.permit = cmd.actor.id, permit
-    return _done(book, alarm, cmd, "alarm.oos", until=alarm.oos_until, permit=permit, second=second)
+    announced = book.announced(alarm.estate, permit)
+    return _done(
+        book, alarm, cmd, "alarm.oos", until=alarm.oos_until, permit=permit, second=second,
+        announced=announced,
+    )  # fmt: skip
 
 
 def _reset(book: AlarmBook, alarm: Alarm, cmd: Command) -> list[Event]:
@@ -130,6 +138,25 @@ def _add_note(book: AlarmBook, alarm: Alarm, cmd: Command) -> list[Event]:
     return _done(book, alarm, cmd, "alarm.noted", text=alarm.notes[-1]["text"])
 
 
+def _judge(book: AlarmBook, alarm: Alarm, cmd: Command) -> list[Event]:
+    """Was the alarm right? Asked of whoever stood before it; the newest judgement of an occurrence counts."""
+    verdict = cmd.data.get("verdict")
+    if verdict not in VERDICTS:
+        raise BadInput(f"{verdict!r:.40} is no verdict", field="verdict", hint=", ".join(VERDICTS))
+    if not alarm.occurrence:
+        raise Conflict("it has never been raised; there is nothing to judge")
+    judged = str(cmd.data.get("occurrence") or alarm.occurrence)
+    known = {f"{alarm.condition}@{onset}" for onset in alarm.memory.seen} | {alarm.occurrence}
+    if judged not in known:
+        raise BadInput(
+            f"{judged!r:.80} is no occurrence of this alarm that is remembered", field="occurrence"
+        )
+    if judged == alarm.occurrence:
+        alarm.verdict = str(verdict)
+    note = str(cmd.data.get("note") or "")
+    return _done(book, alarm, cmd, "alarm.judged", verdict=verdict, note=note, occurrence=judged)
+
+
 _ACTS: dict[str, Callable[[AlarmBook, Alarm, Command], list[Event]]] = {
     "alarm.ack": _ack,
     "alarm.shelve": _shelve,
@@ -138,6 +165,7 @@ _ACTS: dict[str, Callable[[AlarmBook, Alarm, Command], list[Event]]] = {
     "alarm.reset": _reset,
     "alarm.assign": _assign,
     "alarm.note": _add_note,
+    "alarm.judge": _judge,
 }
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from alerts import alarms_causes as causes
+from alerts.alarms_again import Repeat, plan
 from alerts.alarms_drill import DRILLS
 from alerts.alarms_state import (
     CHATTER_QUIET_MS,
@@ -16,7 +17,6 @@ from alerts.alarms_state import (
     RANK,
     Alarm,
     RuleFacts,
-    State,
     alarm_id,
     deadlines,
     facts,
@@ -24,6 +24,7 @@ from alerts.alarms_state import (
     number,
     take_values,
 )  # fmt: skip
+from alerts.alarms_table import WHY, State
 from alerts.graph import Graph
 from gateway.model import Asset, Event, Finding, Ms, Text
 
@@ -31,6 +32,9 @@ log = logging.getLogger(__name__)
 
 SEEN = 64
 """Occurrences of a condition that are remembered, to know again what comes twice."""
+
+_REASONS = ("why", "reason", "permit", "evidence", "note", "text", "to")
+"""Where an event's data say why, the strongest first."""
 
 CardOf = Callable[[RuleFacts, Asset], Sequence[Text]]
 SentenceOf = Callable[[Finding], Text]
@@ -49,23 +53,31 @@ class Cycle:
         cards: CardOf | None = None,
         say: SentenceOf | None = None,
         graph: Graph | None = None,
+        repeat: Repeat | None = None,
     ) -> None:
         """Start empty.
 
         firms: firm by estate · units: unit by point id · cards: the steps of a P1 card ·
         say: the sentence of a finding (without it: name, value and limit) · graph: what depends on what
-        (without it: as the assets say).
+        (without it: as the assets say) · repeat: when alarms are announced again (without it: never).
         """
         self.rules: dict[str, RuleFacts] = {**DRILLS, **rules}
         self.assets = dict(assets)
         self.firms = dict(firms or {})
         self.units = dict(units or {})
         self.cards, self.say = cards, say
+        self.repeat = repeat or Repeat()
         self.modes: dict[str, str] = {}
+        self.permits: dict[str, str] = {}
+        """Number of the work permit that is running, by asset."""
         self.alarms: dict[str, Alarm] = {}
         self.changed: set[str] = set()
         self.kin = causes.Kin(graph or Graph(self.assets), self.alarms)
+        self.announced: Callable[[str, str], Ms | None] = lambda _estate, _permit: None
+        """When a work permit of that number was announced in that estate; None for an unknown one."""
         self._timed: set[str] = set()
+        self._told_at: Ms = 0
+        """The core's time when a finding is judged: people hear of it then, however old it is."""
 
     def _alarm(self, f: Finding) -> Alarm | None:
         id_ = alarm_id(f.condition)
@@ -89,7 +101,9 @@ class Cycle:
         return alarm
 
     def mode(self, asset: str) -> str:
-        """Normal or commissioning, as set by people, else as the site file says."""
+        """Permit while one is running; else normal or commissioning, as people or the site file say."""
+        if asset in self.permits:
+            return "permit"
         return self.modes.get(asset) or (self.assets[asset].mode if asset in self.assets else "normal")
 
     # ── what happens to a condition ───────────────────────────────────────────────────────────────
@@ -98,14 +112,16 @@ class Cycle:
         m = alarm.memory
         chatter = self._count(alarm, f.onset)
         folded = m.chatter and not chatter and alarm.acked and not alarm.life
+        self._rest(alarm, f.onset)
         if alarm.bare is State.NORM:
             alarm.order, alarm.assignee, alarm.notes = None, "", alarm.notes[-20:]
         m.onset, m.live_onset = f.onset, None
         m.seen = [*m.seen[1 - SEEN :], f.onset]
         alarm.active, alarm.occurrence, alarm.late = True, f.id, f.late
-        alarm.raised_at, alarm.cleared_at, alarm.root = f.onset, None, None
+        alarm.raised_at, alarm.cleared_at, alarm.root, alarm.verdict = f.onset, None, None, ""
         alarm.drill = bool(f.facts.get("drill", False))
-        alarm.commissioning = self.mode(alarm.asset) == "commissioning"
+        alarm.mode = self.mode(alarm.asset)
+        alarm.commissioning = alarm.mode == "commissioning"
         alarm.latched = alarm.latch
         self._take(alarm, f)
         if not folded:
@@ -146,6 +162,8 @@ class Cycle:
         covered = alarm.covered
         alarm.active, alarm.cleared_at = False, max(f.t, alarm.raised_at)
         alarm.value = number(f.value) if number(f.value) is not None else alarm.value
+        if alarm.value is not None and alarm.limit is not None:
+            m.swing = max(m.swing, abs(alarm.value - alarm.limit))
         alarm.suppressed_by = m.release_at = m.live_onset = m.hold_until = None
         m.level_t = max(m.level_t, f.t)
         for entry in m.open:
@@ -253,11 +271,33 @@ class Cycle:
         m.chatter = True
         return True
 
+    def _rest(self, alarm: Alarm, t: Ms) -> None:
+        """Note how long the condition was at rest before it comes again at t."""
+        m = alarm.memory
+        if not m.starts or t - m.starts[-1] > CHATTER_QUIET_MS:
+            m.calm_ms, m.swing = 0, 0.0
+        elif alarm.cleared_at is not None:
+            m.calm_ms = max(m.calm_ms, t - alarm.cleared_at)
+
+    def advice(self, alarm: Alarm) -> dict[str, Any]:
+        """What would keep it from chattering: a longer off-delay, or a wider dead band (in the value's unit).
+
+        The off-delay is that of the rule and half as much again as the longest rest between two activations;
+        the dead band is a fifth more than the value went back from the limit.
+        """
+        m, rule = alarm.memory, self.rules.get(alarm.rule)
+        present = float(getattr(rule, "off_delay_s", 0.0))
+        out: dict[str, Any] = {"off_delay_s": math.ceil(present + 1.5 * m.calm_ms / 1000)}
+        if m.swing > 0:
+            out["deadband"] = float(f"{1.2 * m.swing:.3g}")
+        return out
+
     def _chattering(self, alarm: Alarm, t: Ms) -> Event:
         starts = alarm.memory.starts
-        gap = max(b - a for a, b in itertools.pairwise(starts))
-        advice = {"off_delay_s": -(-gap // 1000)}
-        return self.event(alarm, "alarm.chattering", t, alarm.occurrence, starts=len(starts), suggest=advice)
+        alarm.suggest = self.advice(alarm)
+        return self.event(
+            alarm, "alarm.chattering", t, alarm.occurrence, starts=len(starts), suggest=dict(alarm.suggest)
+        )
 
     # ── small change ──────────────────────────────────────────────────────────────────────────────
 
@@ -275,11 +315,17 @@ class Cycle:
         alarm.memory.changed_by = by
         alarm.memory.heard = (alarm.memory.heard and not alarm.acked) or alarm.state is State.UNACK
         self.changed.add(alarm.id)
+        plan(alarm, self.repeat, max(t, self._told_at))
         if deadlines(alarm):
             self._timed.add(alarm.id)
 
     def event(self, alarm: Alarm, kind: str, t: Ms, key: str, actor: str = "steward", **data: Any) -> Event:
-        """A fact about the alarm; `key` makes its id, so that the same fact has the same id."""
-        return Event(
-            f"{kind}:{key}", alarm.estate, t, kind, alarm.id, actor, alarm.asset, facts(alarm) | data
-        )
+        """A fact about the alarm; `key` makes its id, so that the same fact has the same id.
+
+        It carries who (actor), when (t), the value, the state before and after, and `why`.
+        """
+        m = alarm.memory
+        given = next((str(data[k]) for k in _REASONS if data.get(k)), "") or WHY.get(kind, kind)
+        told = facts(alarm) | {"was_state": m.shown, "why": given} | data
+        m.shown = alarm.state.value
+        return Event(f"{kind}:{key}", alarm.estate, t, kind, alarm.id, actor, alarm.asset, told)

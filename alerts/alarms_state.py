@@ -6,95 +6,14 @@ alarm itself); it is never stored by itself. Sources: ISA-18.2/IEC 62682 states,
 
 from __future__ import annotations
 
-import enum
 import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
+from alerts.alarms_table import TRANSITIONS, State, Trigger
 from gateway.model import Asset, Finding, Ms, Text
-
-
-class State(enum.StrEnum):
-    """What a screen shows."""
-
-    NORM = "NORM"
-    UNACK = "UNACK"
-    ACKED = "ACKED"
-    RTNUN = "RTNUN"
-    SHELVED = "SHELVED"
-    SUPPRESSED = "SUPPRESSED"
-    OUT_OF_SERVICE = "OUT_OF_SERVICE"
-
-
-class Trigger(enum.StrEnum):
-    """What can happen to a condition."""
-
-    RAISE = "raise"
-    LEVEL = "level"
-    CLEAR = "clear"
-    ACK = "ack"
-    SHELVE = "shelve"
-    UNSHELVE = "unshelve"
-    SHELF_END = "shelf_end"
-    SUPPRESS = "suppress"
-    UNSUPPRESS = "unsuppress"
-    OOS = "oos"
-    OOS_END = "oos_end"
-    RESET = "reset"
-
-
-_N, _U, _A, _R = State.NORM, State.UNACK, State.ACKED, State.RTNUN
-_H, _P, _O = State.SHELVED, State.SUPPRESSED, State.OUT_OF_SERVICE
-_T = Trigger
-
-
-def _table() -> dict[tuple[State, Trigger], frozenset[State]]:
-    # raise → ACKED: a chattering condition that somebody has acknowledged goes on quietly
-    plain = {
-        (_N, _T.RAISE): {_U, _A, _P},
-        (_A, _T.RAISE): {_U, _A, _P},
-        (_R, _T.RAISE): {_U, _P},
-        (_U, _T.LEVEL): {_U},
-        (_A, _T.LEVEL): {_U, _A},  # a higher level annunciates again, a lower one does not
-        (_U, _T.CLEAR): {_R},
-        (_A, _T.CLEAR): {_N, _A},  # latched: stays until it is reset
-        (_U, _T.ACK): {_A},
-        (_R, _T.ACK): {_N, _A},
-        (_A, _T.RESET): {_N},
-        (_U, _T.SUPPRESS): {_P},
-        (_A, _T.SUPPRESS): {_P},
-    }
-    table = {k: frozenset(v) for k, v in plain.items()}
-    for s in (_N, _U, _A, _R):
-        table[s, _T.SHELVE] = frozenset({_H})
-        table[s, _T.OOS] = frozenset({_O})
-    # Covered states: facts move on underneath, the cover stays until it is taken away.
-    for s in (_H, _P, _O):
-        for trigger in (_T.RAISE, _T.LEVEL, _T.CLEAR, _T.ACK, _T.RESET):
-            table[s, trigger] = frozenset({s})
-        table[s, _T.SHELVE] = frozenset({s})
-        table[s, _T.OOS] = frozenset({_O})
-    table[_H, _T.RAISE] = frozenset({_H, _P})
-    table[_H, _T.SUPPRESS] = frozenset({_P})
-    table[_P, _T.CLEAR] = frozenset({_N, _R, _A, _H})  # recovery is never suppressed
-    for trigger in (_T.RAISE, _T.RESET):  # what is suppressed is active
-        del table[_P, trigger]
-    table[_H, _T.UNSHELVE] = frozenset({_A, _N})  # by hand: acknowledged
-    table[_H, _T.SHELF_END] = frozenset({_U, _N, _A, _R})  # by time: unacknowledged
-    table[_P, _T.UNSUPPRESS] = frozenset({_U, _A, _H})
-    table[_O, _T.OOS_END] = frozenset({_U, _A, _R, _N, _H, _P})
-    for trigger in (_T.SHELF_END, _T.UNSHELVE, _T.SUPPRESS, _T.UNSUPPRESS):
-        table[_O, trigger] = frozenset({_O})
-    for trigger in (_T.SHELF_END, _T.UNSHELVE, _T.SUPPRESS):
-        table[_P, trigger] = frozenset({_P})
-    return table
-
-
-TRANSITIONS = _table()
-"""(shown state, trigger) → shown states that may follow. A pair that is missing cannot happen: a command is
-refused, a finding of that kind has no effect."""
 
 CHATTER_STARTS = 3
 CHATTER_WINDOW_MS: Ms = 60_000
@@ -132,6 +51,8 @@ class RuleFacts(Protocol):
     @property
     def owner(self) -> str: ...  # noqa: D102
     @property
+    def hazard(self) -> str: ...  # noqa: D102
+    @property
     def source(self) -> str: ...  # noqa: D102
 
 
@@ -151,6 +72,7 @@ class RuleInfo:
     time_limit_s: float
     source: str = ""
     owner: str = "TE"
+    hazard: str = ""
 
 
 @dataclass(slots=True)
@@ -162,7 +84,10 @@ class Memory:
     that nobody has acknowledged yet [{id, raised, cleared}] · level_t: time of the last finding that
     counted · release_at: when suppression ends after its
     root has ended · hold_until: nobody is called before, its edge may be lost · drill_until: when a drill
-    ends by itself · live_onset: start as the live engine saw it, where a back-fill has moved the start back.
+    ends by itself · live_onset: start as the live engine saw it, where a back-fill has moved the start back ·
+    shown: the state that the last event told · again_at, again_for, again: when it is announced again, for
+    which occurrence and why, how often it was · calm_ms, swing: longest time at rest between two activations
+    of a chattering condition, and how far the value went back from the limit.
     """
 
     onset: Ms = 0
@@ -176,6 +101,12 @@ class Memory:
     hold_until: Ms | None = None
     drill_until: Ms | None = None
     live_onset: Ms | None = None
+    shown: str = State.NORM.value
+    again_at: Ms | None = None
+    again_for: str = ""
+    again: int = 0
+    calm_ms: Ms = 0
+    swing: float = 0.0
     shelved_by: str = ""
     oos_by: str = ""
     permit: str = ""
@@ -228,6 +159,10 @@ class Alarm:
     drill: bool = False
     late: bool = False
     commissioning: bool = False
+    mode: str = "normal"
+    silenced: str = ""
+    verdict: str = ""
+    suggest: dict[str, Any] = field(default_factory=dict)
     root: str | None = None
     root_sentence: Text = field(default_factory=dict)
     root_confidence: float | None = None
@@ -263,10 +198,15 @@ class Alarm:
     def dispatchable(self) -> bool:
         """Whether people are to be called for it now.
 
-        Active and not covered; from an asset that is being commissioned only priority 1.
+        Active and not covered; from an asset in commissioning or under a permit only priority 1.
         """
         called = self.active and not self.covered and self.memory.hold_until is None
-        return called and (not self.commissioning or self.priority == 1)
+        return called and (not self.marked or self.priority == 1)
+
+    @property
+    def marked(self) -> bool:
+        """Its asset is in commissioning or under a permit: into no figure, outside calls wait."""
+        return self.mode != "normal"
 
     def allows(self, trigger: Trigger) -> bool:
         """Whether the table has the transition."""
@@ -293,6 +233,9 @@ class Alarm:
         """From `as_dict` or `as_record`."""
         known = {f.name for f in fields(cls)} - {"memory", "card"}
         memory = {k: v for k, v in body.get("memory", {}).items() if k in Memory.__slots__}
+        memory.setdefault("shown", body.get("state", State.NORM.value))
+        if body.get("commissioning"):
+            body = {"mode": "commissioning", **body}
         return cls(
             **{k: _copy(v) for k, v in body.items() if k in known},
             card=tuple(dict(step) for step in body.get("card", ())),
@@ -356,7 +299,7 @@ def sentence(alarm: Alarm, f: Finding) -> Text:
 _FACTS = (
     "condition", "rule", "point", "occurrence", "event", "priority", "life", "active", "level", "value",
     "limit", "unit", "raised_at", "cleared_at", "drill", "late", "commissioning", "suppressed_by", "root",
-    "count", "version",
+    "count", "version", "mode", "silenced",
 )  # fmt: skip
 
 
@@ -375,7 +318,7 @@ def take_values(alarm: Alarm, f: Finding) -> None:
 
 
 def deadlines(alarm: Alarm) -> list[tuple[Ms, str]]:
-    """What time alone will do to the alarm, in order: shelf, oos, release, drill, chatter."""
+    """What time alone will do to the alarm, in order: shelf, oos, release, hold, drill, chatter, again."""
     m = alarm.memory
     found = [
         (alarm.shelved_until, "shelf"),
@@ -384,5 +327,6 @@ def deadlines(alarm: Alarm) -> list[tuple[Ms, str]]:
         (m.hold_until, "hold"),
         (m.drill_until, "drill"),
         (m.starts[-1] + CHATTER_QUIET_MS if m.chatter else None, "chatter"),
+        (m.again_at, "again"),
     ]
     return sorted((at, what) for at, what in found if at is not None)

@@ -12,6 +12,7 @@ from typing import Any
 
 from alerts.alarms import AlarmBook
 from alerts.alarms_access import authorise, in_scope
+from alerts.alarms_again import Repeat
 from alerts.alarms_cycle import SentenceOf
 from alerts.alarms_state import Alarm, RuleFacts
 from alerts.books import Book, Gone, Record
@@ -62,6 +63,7 @@ class Dispatch:
         self._pending: list[Event] = []
         self._estates = tuple(dict.fromkeys(a.estate for a in book.assets.values()))
         self._now: Ms = 0
+        self._loaded = False
         self.books: list[Book] = []
         self._by_noun: dict[str, Book] = {}
 
@@ -94,9 +96,13 @@ class Dispatch:
         units: Mapping[str, str] | None = None,
         say: SentenceOf | None = None,
         watchdog_s: float = 3600,
+        repeat: Repeat | None = None,
     ) -> Dispatch:
-        """From what the files give. firms: firm by estate · units: unit by point id · say: see AlarmBook."""
-        book = AlarmBook(rules, assets, firms=firms, units=units, cards=cards, say=say)
+        """From what the files give.
+
+        firms: firm by estate · units: unit by point id · say, repeat: see AlarmBook.
+        """
+        book = AlarmBook(rules, assets, firms=firms, units=units, cards=cards, say=say, repeat=repeat)
         orders = OrderBook(matrix, assets, book.alarms, calendars=calendars, firms=firms)
         announcer = Announcer(matrix, orders.orders, book.alarms, assets, roster)
         return cls(book, orders, announcer, watchdog_s=watchdog_s)
@@ -213,12 +219,16 @@ class Dispatch:
                 books[kind].load(kind, id_, body)
         self.book.restore(alarms)
         self.orders.restore(orders)
+        self._loaded = True
 
     # ── one turn ──────────────────────────────────────────────────────────────────────────────────
 
     def _advance(self, now: Ms) -> None:
         """Run the timers up to `now`; their events wait for the end of the turn."""
         self._now = now
+        if self._loaded:  # the rules may have been edited while nothing ran
+            self._loaded = False
+            self._pending += self.book.use_rules(self.book.rules, now)
         due = [*self.book.tick(now), *(e for b in self.books for e in b.tick(now))]
         for e in sorted(due, key=lambda e: e.t):  # an order that a timer calls for starts when it ran out
             self._pending += [*self.orders.tick(e.t), e, *self.orders.step([e], e.t)]

@@ -1,5 +1,10 @@
-"""Walks every transition of an alarm at random and holds the life cycle to its table."""
+"""Walks every transition of an alarm at random and holds the life cycle to its table.
 
+`STEWARD_ALARM_STEPS=100000` makes it a nightly walk of so many steps; without it a run has 12,000.
+"""
+
+import os
+from pathlib import Path
 from typing import Any
 
 import hypothesis.strategies as st
@@ -8,10 +13,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from alerts.alarms import TRANSITIONS, AlarmBook, RuleInfo, State, Trigger
+from alerts.alarms_again import Repeat
 from alerts.alarms_state import Alarm
+from alerts.alarms_table import markdown
 from gateway.errors import Refused
 from gateway.model import Actor, Asset, Command, Event, Finding
 
+DOC = Path(__file__).parents[2] / "docs" / "alarm-states.md"
 T0 = 1_790_000_000_000
 TEXT = {"zh": "x", "en": "x"}
 LEAD = Actor("zhao", role="supervisor")
@@ -39,10 +47,13 @@ TRIGGER = {
     "alarm.raised": Trigger.RAISE, "alarm.level": Trigger.LEVEL, "alarm.cleared": Trigger.CLEAR,
     "alarm.acked": Trigger.ACK, "alarm.shelved": Trigger.SHELVE, "alarm.oos": Trigger.OOS,
     "alarm.oos_end": Trigger.OOS_END, "alarm.reset": Trigger.RESET, "alarm.suppressed": Trigger.SUPPRESS,
-    "alarm.unsuppressed": Trigger.UNSUPPRESS,
+    "alarm.unsuppressed": Trigger.UNSUPPRESS, "alarm.reannounced": Trigger.AGAIN, "alarm.mode": Trigger.MODE,
 }  # fmt: skip
 names = st.sampled_from(sorted(RULES))
 SEEN: set[tuple[State, Trigger]] = set()
+AGAIN = Repeat({1: 50, 2: 300}, {1: 600, 2: 3600})
+STEPS = int(os.environ.get("STEWARD_ALARM_STEPS", "12000"))
+PER_WALK = 60
 
 
 def trigger_of(e: Event) -> Trigger | None:
@@ -53,12 +64,21 @@ def trigger_of(e: Event) -> Trigger | None:
     return TRIGGER.get(e.kind)
 
 
+def change_mode(book: AlarmBook, asset: str, permit: bool, new: bool, t: int, key: str) -> list[Event]:
+    if permit:
+        book.permits[asset] = "P-1"
+    else:
+        book.permits.pop(asset, None)
+    book.modes[asset] = "commissioning" if new else "normal"
+    return book.remark(asset, t, key)
+
+
 class AlarmMachine(RuleBasedStateMachine):
     """Findings of four conditions, one the cause of others, and every command, at random times."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.book = AlarmBook(RULES, ASSETS)
+        self.book = AlarmBook(RULES, ASSETS, repeat=AGAIN)
         self.now = T0
         self.onset: dict[str, int] = {}
         self.n = 0
@@ -77,6 +97,12 @@ class AlarmMachine(RuleBasedStateMachine):
             self.events.append(e)
             trigger, now = trigger_of(e), State(e.data["state"])
             was = before.get(e.subject, State.NORM)
+            if now is not was:
+                assert trigger is not None, f"{e.kind} moved {was} to {now}"
+                assert e.data["was_state"] == was, (e.kind, e.data["was_state"], was)
+            assert e.actor
+            assert e.data["why"]
+            assert "value" in e.data
             if trigger is not None and not (trigger is Trigger.SUPPRESS and was is State.SUPPRESSED):
                 auto = trigger is Trigger.ACK and e.actor == "steward"
                 if not auto:
@@ -153,10 +179,24 @@ class AlarmMachine(RuleBasedStateMachine):
     def reset(self, name: str) -> None:
         self.order("alarm.reset", name, evidence="seen it")
 
+    @rule(name=names, verdict=st.sampled_from(["true", "false", "nuisance"]))
+    def judge(self, name: str, verdict: str) -> None:
+        self.order("alarm.judge", name, verdict=verdict)
+
+    @rule(asset=st.sampled_from(sorted(ASSETS)), permit=st.booleans(), new=st.booleans())
+    def mode(self, asset: str, permit: bool, new: bool) -> None:
+        """A permit begins or ends, or commissioning does."""
+        before = self.states()
+        self.n += 1
+        what = (asset, permit, new, self.now, f"m{self.n}")
+        self.log.append(("mode", what))
+        self.took(before, change_mode(self.book, *what))
+
     @precondition(lambda self: self.book.alarms)
     @rule()
     def restart(self) -> None:
-        fresh = AlarmBook(RULES, ASSETS)
+        fresh = AlarmBook(RULES, ASSETS, repeat=AGAIN)
+        fresh.permits, fresh.modes = self.book.permits, self.book.modes
         fresh.restore(Alarm.from_dict(a.as_record()) for a in self.book.alarms.values())
         assert fresh.alarms == self.book.alarms
         self.book = fresh
@@ -182,12 +222,14 @@ class AlarmMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """The same inputs give the same events."""
-        again, ids = AlarmBook(RULES, ASSETS), []
+        again, ids = AlarmBook(RULES, ASSETS, repeat=AGAIN), list[Event]()
         for kind, what in self.log:
             if kind == "finding":
                 ids += again.finding(*what)
             elif kind == "tick":
                 ids += again.tick(what)
+            elif kind == "mode":
+                ids += change_mode(again, *what)
             elif kind == "command":
                 try:
                     ids += again.command(what)
@@ -197,8 +239,9 @@ class AlarmMachine(RuleBasedStateMachine):
 
 
 AlarmMachine.TestCase.settings = settings(
-    max_examples=200, stateful_step_count=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+    max_examples=-(-STEPS // PER_WALK), stateful_step_count=PER_WALK, deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)  # fmt: skip
 TestAlarmMachine = AlarmMachine.TestCase
 
 
@@ -207,6 +250,11 @@ def test_the_table_names_only_what_can_be() -> None:
         assert to, (state, trigger)
     assert (State.SUPPRESSED, Trigger.RAISE) not in TRANSITIONS
     assert (State.NORM, Trigger.ACK) not in TRANSITIONS
+    assert set(Trigger) == {t for _, t in TRANSITIONS}
+
+
+def test_the_documentation_has_the_table_of_the_code() -> None:
+    assert markdown() in DOC.read_text(encoding="utf-8"), "copy what alerts.alarms_table.markdown() gives"
 
 
 @pytest.mark.parametrize("state", list(State))
