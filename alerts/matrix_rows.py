@@ -7,6 +7,7 @@ from dataclasses import asdict, fields
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
+from alerts.checklists import item_fault
 from alerts.matrix import CHANNELS, EVENTS, UNTIL, DutyRole, Row, Step
 from gateway.errors import BadInput, Problems
 
@@ -15,7 +16,6 @@ Place = Callable[[tuple[str | int, ...]], tuple[str, int]]
 
 _SECONDS = ("ack_s", "arrive_s", "restore_s", "close_s")
 _NAMES = {f.name for f in fields(Row)}
-_ITEM_TYPES = ("yesno", "number", "text")
 
 
 def rows_of(
@@ -90,8 +90,9 @@ def _value_faults(raw: Mapping[str, Any]) -> Iterator[_Fault]:
     if raw.get("fund_eligible", "no") not in ("yes", "no", "case", True, False):
         yield ("fund_eligible",), f"{raw['fund_eligible']!r} is no answer", "yes, no or case"
     for k, item in enumerate(raw.get("checklist") or ()):
-        if not isinstance(item, Mapping) or "id" not in item or item.get("type") not in _ITEM_TYPES:
-            yield ("checklist", k), "an item has an id, a text and a type", "yesno, number or text"
+        fault = item_fault(item)
+        if fault:
+            yield ("checklist", k), *fault
 
 
 def _role_faults(raw: Mapping[str, Any], roles: Mapping[str, DutyRole]) -> Iterator[_Fault]:

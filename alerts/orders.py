@@ -12,17 +12,11 @@ from typing import Any
 from alerts import orders_commands as commands
 from alerts.alarms_state import Alarm
 from alerts.calendars import ALWAYS, Calendar
-from alerts.escalation import (
-    Moment,
-    meet,
-    moments,
-    next_at,
-    present_role,
-    sensor_normal_since,
-    set_due,
-    unmeet,
-)  # fmt: skip
+from alerts.checklists import Templates
+from alerts.downtime import down, up
+from alerts.escalation import meet, next_at, sensor_normal_since, set_due, unmeet
 from alerts.matrix import Duty, Matrix
+from alerts.orders_clock import run
 from alerts.orders_state import (
     AT_WORK,
     EVENT_OF,
@@ -74,6 +68,7 @@ class OrderBook:
         self.alarms = alarms
         self.calendars = dict(calendars or {})
         self.firms = dict(firms or {})
+        self.templates = Templates()
         self.orders: dict[str, Order] = {}
         self.changed: set[str] = set()
         self.linked: set[str] = set()
@@ -101,7 +96,7 @@ class OrderBook:
     def tick(self, now: Ms) -> list[Event]:
         """Everything that is due by `now`, each with its own exact time, in order, once."""
         due = [o for o in self.orders.values() if o.keep.next_at is not None and o.keep.next_at <= now]
-        out = [e for order in due for e in self._run(order, now)]
+        out = [e for order in due for e in run(self, order, now)]
         self._forget(now)
         return sorted(out, key=lambda e: (e.t, e.subject))
 
@@ -193,6 +188,7 @@ class OrderBook:
             drill=alarm.drill, source="sensor", alarms=[alarm.id],
         )  # fmt: skip
         order.keep.own[alarm.id] = None
+        down(order, alarm)
         order.keep.commissioning = alarm.commissioning
         extra = {"refire_of": closed.id} if closed else {}
         return self.dispatch(order, duty, e.id, now, **extra)
@@ -205,10 +201,8 @@ class OrderBook:
         order.fund_eligible, order.legal = duty.fund_eligible, duty.legal
         order.matrix_row, order.matrix_version = duty.row, duty.version
         order.informed = list(duty.inform)
-        order.checklist = [
-            {"unit": "", "low": None, "high": None, **item, "value": None, "by": "", "at": None}
-            for item in items_of(order, duty)
-        ]
+        order.checklist = self.templates.items(order.event, order.system, items_of(order, duty))
+        order.needs = order.needs or self.templates.needs(order.event, order.system)
         order.clocks = start_clocks(duty, now)
         for s in (OrderState.NEW, OrderState.DISPATCHED):
             order.state, order.stamps[s], order.by[s] = s, now, "steward"
@@ -221,6 +215,7 @@ class OrderBook:
 
     def _merge(self, order: Order, alarm: Alarm, duty: Duty, e: Event, now: Ms) -> list[Event]:
         order.keep.own[alarm.id] = None
+        down(order, alarm)
         self._by_alarm.setdefault(alarm.id, []).append(order.id)
         if order.keep.met.get("restore") is not None and not order.needs_freed:
             unmeet(order, "restore")
@@ -253,6 +248,7 @@ class OrderBook:
     def _again(self, order: Order, alarm: Alarm, e: Event, now: Ms) -> list[Event]:
         """An alarm that the order answers has come back before the order was closed."""
         order.keep.own[alarm.id] = None
+        down(order, alarm)
         if order.keep.met.get("restore") is not None:
             unmeet(order, "restore")
             freed = order.item("freed")
@@ -267,6 +263,7 @@ class OrderBook:
             order.state = FLOW[OrderState.DONE, "reopen"]
             order.stamps[OrderState.WORKING], order.by[OrderState.WORKING] = at, "steward"
             order.verified_by = order.override_reason = ""
+            order.confirmed = {}
             out.append(self.event(order, "order.reopened", at, f"{order.id}:{e.id}", alarm=alarm.id))
         self.touch(order, now, "steward")
         return out
@@ -288,6 +285,7 @@ class OrderBook:
     def _cleared(self, e: Event) -> list[Event]:
         for order in self.of_alarm(e.subject):
             order.keep.own[e.subject] = e.t
+            up(order, e.subject, e.t)
             since = sensor_normal_since(order)
             if since is not None and not order.needs_freed and order.keep.met.get("restore") is None:
                 meet(order, "restore", max(since, order.stamps[OrderState.DISPATCHED]))
@@ -332,42 +330,6 @@ class OrderBook:
             self.alarms[alarm].order = order.id
             self.linked.add(alarm)
 
-    # ── time ──────────────────────────────────────────────────────────────────────────────────────
-
-    def _run(self, order: Order, now: Ms) -> list[Event]:
-        out: list[Event] = []
-        while True:  # each moment may change what comes after it
-            due = min((m for m in moments(order, self.calendar(order)) if m.t <= now), default=None)
-            if due is None:
-                break
-            out += self._fire(order, due)
-        order.keep.next_at = next_at(order, self.calendar(order))
-        return out
-
-    def _fire(self, order: Order, m: Moment) -> list[Event]:
-        key = f"{order.id}:{order.keep.turn}:{m.name}:{m.n}"
-        if m.what == "verify":
-            return self.move(order, "verify", m.t, "steward", f"{order.id}:{m.t}", by="sensor")
-        if m.what == "remind":
-            clock = order.clocks[m.name]
-            clock.sent.append(m.n)
-            clock.state = "missed" if m.n >= 100 else clock.state
-            outside = frozenset(r for r in self.matrix.roles if self.matrix.external(r))
-            role = present_role(order, outside)
-            self.touch(order, m.t, "steward")
-            facts: dict[str, Any] = {"clock": m.name, "percent": m.n, "role": role, "due": clock.due}
-            return [self.event(order, "order.reminded", m.t, f"{key}:{clock.start}", **facts)]
-        step = order.duty.ladder[m.n]
-        order.keep.fired.append(m.n)
-        order.ladder_level = max(order.ladder_level, m.n + 1)
-        reason = f"no {step.until} after {step.after_s} s"
-        order.ladder.append({"t": m.t, "level": m.n + 1, "role": step.role, "reason": reason})
-        if step.role not in order.informed:
-            order.informed.append(step.role)
-        self.touch(order, m.t, "steward")
-        facts = {"level": m.n + 1, "role": step.role, "channel": step.channel, "reason": reason}
-        return [self.event(order, "order.escalated", m.t, key, **facts)]
-
     # ── small change ──────────────────────────────────────────────────────────────────────────────
 
     def move(self, order: Order, act: str, at: Ms, actor: str, key: str, **data: Any) -> list[Event]:
@@ -395,7 +357,9 @@ class OrderBook:
         order.keep.next_at = next_at(order, self.calendar(order))
         self.changed.add(order.id)
 
-    def event(self, order: Order, kind: str, t: Ms, key: str, actor: str = "steward", **data: Any) -> Event:
+    def event(
+        self, order: Order, kind: str, t: Ms, key: str, actor: str = "steward", /, **data: Any
+    ) -> Event:
         """A fact about the order; `key` makes its id, so that the same fact has the same id."""
         facts = {n: getattr(order, n) for n in FACTS} | {"state": order.state.value} | data
         return Event(f"{kind}:{key}", order.estate, t, kind, order.id, actor, order.asset, facts)

@@ -6,15 +6,15 @@ after the core heard of it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alerts.alarms_access import authorise, in_scope, number, same_version, text
 from alerts.calendars import stamp
 from alerts.escalation import meet, sensor_normal_since
 from alerts.matrix import EVENTS
+from alerts.orders_proof import PROOF, ready_for_close, ready_for_done
 from alerts.orders_state import (
     AT_WORK,
     CAUSE_CODES,
@@ -139,8 +139,7 @@ def _done(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
     code, action = text(cmd, "cause_code"), text(cmd, "action")
     if code not in CAUSE_CODES:
         raise BadInput(f"{code!r} is no cause code", field="cause_code", hint=", ".join(CAUSE_CODES))
-    if "freed" in order.missing():
-        raise Conflict("say first how many people were freed (checklist item `freed`)")
+    ready_for_done(order)
     order.cause_code, order.action = code, action
     at = _when(order, cmd)
     if not order.keep.own and order.keep.met.get("restore") is None:
@@ -163,9 +162,10 @@ def _verify(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
 
 def _close(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
     _check(order, "close")
-    if order.missing():
-        raise Conflict(f"the checklist is not complete: {', '.join(order.missing())}")
-    return book.move(order, "close", _when(order, cmd), cmd.actor.id, cmd.id, measured=_measured(order))
+    ready_for_close(order, cmd)
+    facts = {"measured": _measured(order), "downtime": order.downtime, "cause_code": order.cause_code}
+    facts |= {"cost_fen": order.costs_confirmed.get("total_fen"), "plan": order.plan}
+    return book.move(order, "close", _when(order, cmd), cmd.actor.id, cmd.id, **facts)
 
 
 def _measured(order: Order) -> bool:
@@ -216,42 +216,6 @@ def _cancel(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
         _end_hold(order, at)
     _note(order, cmd, reason)
     return book.move(order, "cancel", at, cmd.actor.id, cmd.id, reason=reason)
-
-
-def _check_item(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
-    if order.state not in AT_WORK | {_S.DONE, _S.VERIFIED}:
-        raise Conflict(f"{order.state}: the checklist opens when the order is accepted")
-    item = order.item(text(cmd, "item"))
-    if item is None:
-        raise NotFound(f"the order has no item {cmd.data['item']!r}")
-    value = _answer(item, cmd.data.get("value"))
-    if item["id"] == "freed" and (value < 0 or value != int(value)):
-        raise BadInput(
-            f"{value!r:.40} is no number of people", field="value", hint="0 when nobody was inside"
-        )
-    at = min(cmd.done_at, cmd.received_at)
-    item["value"], item["by"], item["at"] = value, cmd.actor.id, at
-    if item["id"] == "freed" and order.needs_freed and order.keep.met.get("restore") is None:
-        meet(order, "restore", max(at, order.stamps[_S.DISPATCHED]))
-    out_of_limits = item["type"] == "number" and not (
-        (item["low"] is None or value >= item["low"]) and (item["high"] is None or value <= item["high"])
-    )
-    book.touch(order, cmd.received_at, cmd.actor.id)
-    facts = {"item": item["id"], "value": value, "out_of_limits": out_of_limits}
-    return [book.event(order, "order.checked", at, cmd.id, cmd.actor.id, **facts)]
-
-
-def _answer(item: dict[str, Any], value: Any) -> Any:
-    kind = item["type"]
-    if kind == "yesno" and isinstance(value, bool):
-        return value
-    if kind == "number" and type(value) in (int, float) and math.isfinite(value):
-        return value
-    if kind == "text" and isinstance(value, str) and value.strip():
-        return value.strip()[:2000]
-    raise BadInput(
-        f"{value!r:.40} does not answer a {kind} item", field="value", hint="true/false, 12.5 or text"
-    )
 
 
 def _add_note(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
@@ -334,7 +298,7 @@ _ACTS: dict[str, Callable[[OrderBook, Order, Command], list[Event]]] = {
     "order.reject": _reject,
     "order.reassign": _reassign,
     "order.note": _add_note,
-    "order.check": _check_item,
     "order.cancel": _cancel,
     "order.release": _release,
+    **PROOF,
 }

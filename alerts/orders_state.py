@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from alerts.checklists import missing
+from alerts.costs import totals
 from alerts.matrix import CLOCKS, Duty
 from gateway.model import Ms, Text
 
@@ -155,7 +157,12 @@ class Keep:
 
 @dataclass(slots=True)
 class Order:
-    """One piece of work of one responsible party."""
+    """One piece of work of one responsible party.
+
+    follows: `order/item` whose reading opened it · plan: id of the plan that opened it · needs: see
+    checklists.NEEDS · costs: see costs.line · confirmed: the second person {by, at, note} · downtime: what
+    the sensors saw [{alarm, from, to}].
+    """
 
     id: str
     estate: str
@@ -194,6 +201,14 @@ class Order:
     version: int = 0
     matrix_version: int = 0
     matrix_row: str = ""
+    follows: str = ""
+    plan: str = ""
+    needs: list[str] = field(default_factory=list)
+    photos: list[dict[str, Any]] = field(default_factory=list)
+    costs: list[dict[str, Any]] = field(default_factory=list)
+    costs_confirmed: dict[str, Any] = field(default_factory=dict)
+    confirmed: dict[str, Any] = field(default_factory=dict)
+    downtime: list[dict[str, Any]] = field(default_factory=list)
     keep: Keep = field(default_factory=Keep)
 
     @property
@@ -222,14 +237,15 @@ class Order:
         return next((i for i in self.checklist if i["id"] == id_), None)
 
     def missing(self) -> list[str]:
-        """Items of the checklist without an answer."""
-        return [i["id"] for i in self.checklist if i.get("value") is None]
+        """Items of the checklist that must have an answer and have none."""
+        return missing(self.checklist, required=True)
 
     def as_dict(self) -> dict[str, Any]:
         """The order as screens and programs see it (JSON)."""
         body = {n: _copy(getattr(self, n)) for n in _SHOWN}
         body["state"] = self.state.value
         body["clocks"] = {name: clock.shown() for name, clock in self.clocks.items()}
+        body["costs_total"] = totals(self.costs)
         return body
 
     def as_record(self) -> dict[str, Any]:
@@ -285,7 +301,7 @@ FACTS = (
 )  # fmt: skip
 """Fields of an order that every event about it carries."""
 _FREED: Mapping[str, Any] = {
-    "id": "freed", "type": "number", "unit": "人", "low": 0, "high": 60,
+    "id": "freed", "type": "number", "unit": "人", "low": 0, "high": 60, "out": "mark",
     "text": {"zh": "已救出人数", "en": "People freed"},
 }  # fmt: skip
 

@@ -10,6 +10,7 @@ from alerts.cards import Cards, Phones, cards_of
 from alerts.desk import Dispatch
 from alerts.matrix import Matrix
 from alerts.matrix_rows import rows_of
+from gateway.app.policy import shipped_templates
 from gateway.app.setup import Setup
 from gateway.config import yamlmarks
 from gateway.ports import StateStore
@@ -50,6 +51,7 @@ def make_dispatch(setup: Setup, state: StateStore) -> Dispatch:
         units={p.id: p.unit for p in setup.points.values()},
         watchdog_s=setup.site.file.watchdog.notice_s,
     )
+    dispatch.orders.templates = shipped_templates()
     dispatch.load([(kind, i, "", body) for kind in dispatch.kinds for i, body in state.records(kind)])
     return dispatch
 

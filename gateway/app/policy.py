@@ -7,7 +7,8 @@ from importlib.resources import files
 from typing import Any
 
 from alerts.calendars import Roster, default_calendars
-from alerts.matrix import DutyRole, Hole, Row
+from alerts.checklists import Templates, templates_of
+from alerts.matrix import EVENTS, DutyRole, Hole, Row
 from alerts.matrix_rows import roles_of, rows_of
 from alerts.rules import Rule, rule_from_dict
 from alerts.ruleset import RuleSet, merge
@@ -90,6 +91,12 @@ def shipped_rows(roles: Mapping[str, DutyRole]) -> tuple[Row, ...]:
     """The template of the responsibility matrix."""
     data, marks = shipped("matrix.yaml")
     return tuple(rows_of(data, roles, at=marks.at))
+
+
+def shipped_templates() -> Templates:
+    """Checklists and demands of work orders."""
+    data, marks = shipped("checklists.yaml")
+    return templates_of(data, events=EVENTS, kinds=SYSTEMS, at=marks.at)
 
 
 def rows_of_site(site: Site, roles: Mapping[str, DutyRole], problems: list[BadInput]) -> tuple[Row, ...]:

@@ -84,7 +84,7 @@ def test_the_dict_is_as_agreed_and_a_record_restores_it(desk: Dispatch) -> None:
         "id estate asset system alarm alarms incident event party party_name title priority life drill state "
         "stamps by assignee backup supervisor clocks ladder_level ladder informed fund_eligible legal notes "
         "checklist cause_code action verified_by override_reason hold_reason version matrix_version source "
-        "matrix_row"
+        "matrix_row follows plan needs photos costs costs_total costs_confirmed confirmed downtime"
     )
     assert sorted(o.as_dict()) == sorted(wanted.split())
     assert o.as_dict()["clocks"]["accept"] == {
@@ -209,14 +209,14 @@ def test_entrapment_is_not_done_before_the_freed_are_counted_nor_closed_before_t
     out = do(desk, "check", o, T0 + 3, LIFT_TECH, item="freed", value=99)
     assert out.events[-1].data["out_of_limits"]
     do(desk, "check", o, T0 + 4, LIFT_TECH, item="freed", value=2)
+    with pytest.raises(Conflict, match="unhurt, cause"):
+        do(desk, "done", o, T0 + 5, LIFT_TECH, cause_code="door", action="x")
+    do(desk, "check", o, T0 + 5, LIFT_TECH, item="unhurt", value=True)
+    do(desk, "check", o, T0 + 5, LIFT_TECH, item="cause", value="doors")
     do(desk, "done", o, T0 + 5, LIFT_TECH, cause_code="door", action="x")
     desk.step([find("lift.trapped", "lift", T0 + 10, on=False, onset=T0)], T0 + 10)
     desk.tick(T0 + 2 * MIN)
     assert state(o) is OrderState.VERIFIED
-    with pytest.raises(Conflict, match="unhurt, cause"):
-        do(desk, "close", o, T0 + 2 * MIN, LIFT_TECH)
-    do(desk, "check", o, T0 + 2 * MIN, LIFT_TECH, item="unhurt", value=True)
-    do(desk, "check", o, T0 + 2 * MIN, LIFT_TECH, item="cause", value="doors")
     do(desk, "close", o, T0 + 3 * MIN, LIFT_TECH)
     assert state(o) is OrderState.CLOSED
 
