@@ -32,8 +32,12 @@ A flooded pump room, a fire pump that is not in automatic and a low fire main ar
 an edge that is lost in an outage: then nobody sees what else is going wrong.
 """
 
-LINKS: Mapping[str, frozenset[str]] = {"outage": frozenset({"entrapment", "generator", "lift_danger"})}
-"""The same for alarms that are never suppressed: they only name the cause as their root."""
+LINKS: Mapping[str, frozenset[str]] = {
+    "outage": frozenset({"entrapment", "generator", "lift_danger", "gateway", "fire_pump"}),
+    "drain_blocked": frozenset({"drain_blocked", "sump_high", "pump_room_flood", "septic", "gas"}),
+    "sump_high": frozenset({"sump_high", "pump_room_flood", "water_supply", "lift_stopped"}),
+}
+"""The same for alarms that are not suppressed: they need somebody of their own and only name their root."""
 
 LOST = 2
 """An alarm about the supply explains others from this priority on: the supply is lost. A voltage or frequency
@@ -45,6 +49,9 @@ BLIND_TAGS = ("gw.online", "gw.lines_down")
 
 SILENT_DEVICE: frozenset[str] = frozenset({"comms", "lift_offline"})
 """Events of a device that does not answer."""
+
+WATERS: frozenset[str] = frozenset({"drain_blocked", "sump_high"})
+"""Events about water that rises: in heavy rain they come together without an arrow between them."""
 
 LAG_MS: Ms = 600_000
 """A consequence that was noticed before its cause is folded into it when it is at most this much older."""
@@ -67,13 +74,21 @@ def suppressible(alarm: Alarm) -> bool:
 
 def explains(cause: Alarm, alarm: Alarm) -> bool:
     """Whether an alarm of a parent asset makes this one a mere consequence."""
-    real = cause.active and not cause.drill and cause.id != alarm.id
-    if cause.event == "outage" and cause.priority > LOST:
-        return False
-    if cause.event == "gateway" and not cause.point.endswith(BLIND_TAGS):
-        return False
+    real = cause.active and not cause.drill and cause.id != alarm.id and breaks(cause)
     known = FOLLOWS.get(cause.event, frozenset()) | LINKS.get(cause.event, frozenset())
     return real and not alarm.drill and alarm.event in known
+
+
+def hides(cause: Alarm, alarm: Alarm) -> bool:
+    """Whether nobody is called for an alarm that the cause explains."""
+    return suppressible(alarm) and alarm.event in FOLLOWS.get(cause.event, frozenset())
+
+
+def breaks(cause: Alarm) -> bool:
+    """Whether an alarm about a supply or an edge means that something is missing behind it."""
+    if cause.event == "outage":
+        return cause.priority <= LOST
+    return cause.event != "gateway" or cause.point.endswith(BLIND_TAGS)
 
 
 class Kin:
@@ -84,11 +99,17 @@ class Kin:
         self.graph, self._alarms = graph, alarms
         self._at: dict[str, dict[str, Alarm]] = {}
         self._on_line: dict[tuple[str, str], dict[str, Alarm]] = {}
+        self._waters: dict[str, dict[str, Alarm]] = {}
         self._under: dict[str, set[str]] = {}
+
+    def use(self, graph: Graph) -> None:
+        """From now on this depends on that."""
+        self.graph = graph
+        self.rebuild()
 
     def rebuild(self) -> None:
         """From the book's alarms, after a restart or an edit of the rules."""
-        self._at, self._on_line, self._under = {}, {}, {}
+        self._at, self._on_line, self._waters, self._under = {}, {}, {}, {}
         for alarm in self._alarms.values():
             self.know(alarm)
             if alarm.suppressed_by is not None:
@@ -97,6 +118,8 @@ class Kin:
     def know(self, alarm: Alarm) -> None:
         """A condition that is in the book."""
         self._at.setdefault(alarm.asset, {})[alarm.id] = alarm
+        if alarm.event in WATERS:
+            self._waters.setdefault(alarm.estate, {})[alarm.id] = alarm
         reader = self.reader(alarm)
         if reader is not None and reader.line and alarm.event in SILENT_DEVICE:
             self._on_line.setdefault((reader.gateway, reader.line), {})[alarm.id] = alarm
@@ -109,21 +132,23 @@ class Kin:
         """All conditions of an asset."""
         return self._at.get(asset, {}).values()
 
+    def waters(self, estate: str) -> Iterable[Alarm]:
+        """Conditions of an estate about water that rises."""
+        return self._waters.get(estate, {}).values()
+
     def above(self, alarm: Alarm) -> Mapping[str, int]:
         """The assets whose alarms can explain this one → number of arrows."""
         reader = self.reader(alarm)
         declared = self.graph.above(alarm.asset)
-        if reader is None or alarm.event not in SILENCE:
+        if reader is None or alarm.event not in SILENCE or reader.gateway == alarm.asset:
             return declared
         return {reader.gateway: 1} | {a: n for a, n in declared.items() if a != reader.gateway}
 
     def cause_of(self, alarm: Alarm) -> Alarm | None:
         """The active alarm of the nearest parent that explains this one, or its line's first silence."""
-        for parent in self.above(alarm):
-            for cause in self.at(parent):
-                if explains(cause, alarm):
-                    return cause
-        return next((p for p in self.peers(alarm) if (p.raised_at, p.id) < (alarm.raised_at, alarm.id)), None)
+        found = [c for parent in self.above(alarm) for c in self.at(parent) if explains(c, alarm)]
+        found += [p for p in self.peers(alarm) if (p.raised_at, p.id) < (alarm.raised_at, alarm.id)][:1]
+        return next((c for c in found if hides(c, alarm)), found[0] if found else None)
 
     def peers(self, alarm: Alarm) -> list[Alarm]:
         """Other devices of its line that fell silent at about the same time, in order of time."""

@@ -129,7 +129,7 @@ class Cycle:
             m.open = [*m.open[-99:], {"id": f.id, "raised": f.onset, "cleared": None}]
         cause = self.kin.cause_of(alarm)
         alarm.root, m.hold_until = cause.id if cause else None, None
-        if cause and causes.suppressible(alarm):
+        if cause and causes.hides(cause, alarm):
             self.kin.suppress(alarm, cause)
         elif self.kin.waits(alarm):
             m.hold_until = f.t + causes.HOLD_MS
@@ -236,7 +236,7 @@ class Cycle:
             self.changed.add(alarm.id)
         for alarm in list(self.kin.reach(cause)):
             late = cause.raised_at - alarm.raised_at <= causes.LAG_MS
-            if not (alarm.suppressed_by is None and late and causes.suppressible(alarm)):
+            if not (alarm.suppressed_by is None and late and causes.hides(cause, alarm)):
                 continue
             if self.kin.cause_of(alarm) is cause:
                 out += self._put_under(alarm, cause, t)

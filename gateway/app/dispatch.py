@@ -5,9 +5,11 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
+from alerts.assess_book import Assessor
 from alerts.calendars import Roster, default_calendars
 from alerts.cards import Cards, Phones, cards_of
 from alerts.desk import Dispatch
+from alerts.graph import Graph, Reader
 from alerts.matrix import Matrix
 from alerts.matrix_rows import rows_of
 from gateway.app.policy import shipped_templates
@@ -52,8 +54,20 @@ def make_dispatch(setup: Setup, state: StateStore) -> Dispatch:
         watchdog_s=setup.site.file.watchdog.notice_s,
     )
     dispatch.orders.templates = shipped_templates()
+    dispatch.book.kin.use(graph_of(setup))
+    dispatch.add(Assessor(dispatch.book, dispatch.orders))
     dispatch.load([(kind, i, "", body) for kind in dispatch.kinds for i, body in state.records(kind)])
     return dispatch
+
+
+def graph_of(setup: Setup) -> Graph:
+    """What depends on what: declared by the site file, and who reads which point over which line."""
+    lines = {(g.id, d.id): line.id for _, g, line, d in setup.site.devices()}
+    readers = {
+        point: Reader(gateway, device, lines.get((gateway, device), ""))
+        for point, (gateway, device) in setup.device_of.items()
+    }
+    return Graph(setup.assets, readers)
 
 
 def phones(setup: Setup) -> Phones:

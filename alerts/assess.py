@@ -1,0 +1,223 @@
+"""智慧研判: which alarm is probably at the root of another, with the evidence. Pure.
+
+Three kinds of evidence: topology (the consequence hangs on the cause, see `graph`), lag (the kind of trouble
+leads to the other within a plausible time, see `assess_table`) and first-out (the cause came first). For each
+alarm its direct causes are weighed; what no cause explains is the alarm's own. Following the causes to their
+end gives a share for every possible root; the shares add up to 1 and the largest one is the confidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from alerts.alarms_causes import LAG_MS, Kin, breaks
+from alerts.alarms_state import Alarm
+from alerts.assess_table import HOP, TABLES, Where
+from gateway.model import Asset, Ms, Text
+
+TOP = 3
+"""So many candidates are named."""
+DEEP = 6
+"""A chain of causes is followed no further than this."""
+POOL = 12
+"""Of the conditions of one place the first so many count: a flood on one facility stays cheap."""
+FAINT = 0.02
+"""A share below this is followed no further."""
+GONE_MS: Ms = 120_000
+"""A cause that ended at most this long before the consequence began still counts (a short dip)."""
+SURE = 0.98
+"""Nothing is more certain than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Why one alarm may be a direct cause of another.
+
+    hops: arrows between them, 0 on the same facility · lag_ms: from cause to consequence, negative when it
+    was noticed later · weight: 0…1.
+    """
+
+    cause: Alarm
+    where: Where
+    hops: int
+    lag_ms: Ms
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A possible root. `evidence`: the first step on the way to it, None for the alarm itself."""
+
+    alarm: Alarm
+    confidence: float
+    evidence: Evidence | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON."""
+        e = self.evidence
+        return {
+            "alarm": self.alarm.id,
+            "asset": self.alarm.asset,
+            "rule": self.alarm.rule,
+            "raised_at": self.alarm.raised_at,
+            "confidence": self.confidence,
+            "where": e.where if e else "self",
+            "hops": e.hops if e else 0,
+            "lag_s": round(e.lag_ms / 1000, 1) if e else 0.0,
+            "first": e.lag_ms >= 0 if e else True,
+        }
+
+
+class Judge:
+    """Weighs causes. One per batch: it remembers what it has weighed."""
+
+    def __init__(self, kin: Kin) -> None:
+        self._kin = kin
+        self._causes: dict[str, list[Evidence]] = {}
+
+    def rank(self, alarm: Alarm) -> list[Candidate]:
+        """Possible roots, the most probable first; the alarm itself is one of them."""
+        shares: dict[str, float] = {}
+        first: dict[str, Evidence | None] = {}
+        self._spread(alarm, 1.0, None, shares, first, (alarm.id,))
+        known = {alarm.id: alarm} | {e.cause.id: e.cause for c in self._causes.values() for e in c}
+        found = [Candidate(known[i], round(min(s, SURE), 3), first[i]) for i, s in shares.items()]
+        return sorted(found, key=lambda c: (-c.confidence, c.alarm.raised_at, c.alarm.id))[:TOP]
+
+    def _spread(
+        self, alarm: Alarm, share: float, step: Evidence | None,
+        shares: dict[str, float], first: dict[str, Evidence | None], way: tuple[str, ...],
+    ) -> None:  # fmt: skip
+        causes = [e for e in self.causes(alarm) if e.cause.id not in way] if len(way) <= DEEP else []
+        explained = max((e.weight for e in causes), default=0.0)
+        own = share * (1.0 - explained)
+        shares[alarm.id] = shares.get(alarm.id, 0.0) + own
+        first.setdefault(alarm.id, step)
+        total = sum(e.weight**2 for e in causes)
+        for e in causes:  # the square: a strong cause is not diluted by several weak ones
+            part = share * explained * e.weight**2 / total
+            if part > FAINT:
+                self._spread(e.cause, part, step or e, shares, first, (*way, e.cause.id))
+            else:
+                shares[alarm.id] += part
+
+    def causes(self, alarm: Alarm) -> list[Evidence]:
+        """Direct causes with their weights."""
+        if alarm.id not in self._causes:
+            self._causes[alarm.id] = [e for e in self._weigh(alarm) if e.weight > 0.05]
+        return self._causes[alarm.id]
+
+    def _weigh(self, alarm: Alarm) -> Iterator[Evidence]:
+        kin = self._kin
+        for asset, hops in kin.above(alarm).items():
+            for cause in self._pool(kin.at(asset), alarm):
+                yield from _evidence("below", hops, cause, alarm)
+        for cause in self._pool(kin.at(alarm.asset), alarm):
+            yield from _evidence("same", 0, cause, alarm)
+        for cause in kin.peers(alarm):
+            yield from _evidence("line", 1, cause, alarm)
+        if any(alarm.event in effects for effects in TABLES["estate"].values()):
+            for cause in self._pool(kin.waters(alarm.estate), alarm):
+                if cause.asset != alarm.asset and cause.asset not in kin.above(alarm):
+                    yield from _evidence("estate", 1, cause, alarm)
+
+    @staticmethod
+    def _pool(conditions: Iterable[Alarm], alarm: Alarm) -> list[Alarm]:
+        found = [c for c in conditions if c.id != alarm.id and _present(c, alarm)]
+        return sorted(found, key=lambda c: (c.raised_at, c.id))[:POOL]
+
+
+def _present(cause: Alarm, alarm: Alarm) -> bool:
+    """Whether the cause stood when the consequence began, or had only just ended."""
+    if not cause.occurrence or cause.drill or alarm.drill:
+        return False
+    return cause.active or (cause.cleared_at or 0) >= alarm.raised_at - GONE_MS
+
+
+def _evidence(where: Where, hops: int, cause: Alarm, alarm: Alarm) -> Iterator[Evidence]:
+    link = TABLES[where].get(cause.event, {}).get(alarm.event)
+    if link is None or not breaks(cause):
+        return
+    lag = alarm.raised_at - cause.raised_at
+    later = (lag, cause.id) < (0, alarm.id) if lag == 0 else lag < 0
+    if later and (where != "below" or -lag > LAG_MS):
+        return  # among equals only what came first can be the cause
+    weight = link.weight * HOP ** max(0, hops - 1) * _plausible(lag, round(link.lag_s * 1000))
+    yield Evidence(cause, where, hops, lag, weight)
+
+
+def _plausible(lag: Ms, limit: Ms) -> float:
+    """1 for at once, 0.7 at the plausible limit, less beyond it; a cause noticed later loses up to a half."""
+    if lag < 0:
+        return 0.9 - 0.4 * -lag / LAG_MS
+    if lag <= limit:
+        return 1.0 - 0.3 * lag / limit
+    return 0.7 * limit / lag if lag <= 4 * limit else 0.0
+
+
+# ── words ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def tell(alarm: Alarm, ranked: Sequence[Candidate], assets: Mapping[str, Asset]) -> Text:
+    """One sentence about the probable root; {} when the alarm stands for itself alone."""
+    best = ranked[0]
+    e = best.evidence
+    if e is None or best.alarm.id == alarm.id:
+        return {}
+    lag = alarm.raised_at - best.alarm.raised_at
+    root, mine = _named(best.alarm, assets), _asset(alarm, assets)
+    share = f"{best.confidence:.0%}"
+    zh = f"可能根因：{root['zh']}（置信度 {share}）：{_when(lag, 'zh')}；{_why(e, mine, best, assets)['zh']}"
+    en = f"Probable root: {root['en']} ({share}): {_when(lag, 'en')}; {_why(e, mine, best, assets)['en']}"
+    others = [c for c in ranked[1:] if c.alarm.id != alarm.id]
+    if others and others[0].confidence >= MENTIONED:
+        second = _named(others[0].alarm, assets)
+        zh += f"；也可能是{second['zh']}（{others[0].confidence:.0%}）"
+        en += f"; or {second['en']} ({others[0].confidence:.0%})"
+    return {"zh": f"{zh}。", "en": f"{en}."}
+
+
+def told_of_root(count: int) -> Text:
+    """The sentence of the root itself."""
+    return {"zh": f"可能是另外 {count} 条报警的根因。", "en": f"Probably the root of {count} further alarms."}
+
+
+MENTIONED = 0.15
+"""A second candidate is named in the sentence from this confidence on."""
+
+
+def _asset(alarm: Alarm, assets: Mapping[str, Asset]) -> Text:
+    asset = assets.get(alarm.asset)
+    return asset.name if asset else {"zh": alarm.asset, "en": alarm.asset}
+
+
+def _named(alarm: Alarm, assets: Mapping[str, Asset]) -> Text:
+    place = _asset(alarm, assets)
+    return {
+        "zh": f"{place.get('zh', alarm.asset)} {alarm.name.get('zh', alarm.rule)}",
+        "en": f"{place.get('en', alarm.asset)}, {alarm.name.get('en', alarm.rule)}",
+    }
+
+
+def _when(lag: Ms, language: str) -> str:
+    seconds = abs(lag) / 1000
+    n = f"{seconds:.0f}" if seconds < 120 else f"{seconds / 60:.0f}"
+    unit = {"zh": "秒" if seconds < 120 else "分钟", "en": "s" if seconds < 120 else "min"}[language]
+    if lag >= 0:
+        return {"zh": f"最先发生，早 {n} {unit}", "en": f"it came first, {n} {unit} earlier"}[language]
+    return {"zh": f"晚 {n} {unit} 才被发现", "en": f"it was noticed {n} {unit} later"}[language]
+
+
+def _why(e: Evidence, mine: Text, best: Candidate, assets: Mapping[str, Asset]) -> Text:
+    on = _asset(best.alarm, assets)
+    return {
+        "below": {
+            "zh": f"{mine['zh']}依赖{on['zh']}",
+            "en": f"{mine['en']} depends on it",
+        },
+        "same": {"zh": "同一设施", "en": "the same facility"},
+        "line": {"zh": "同一采集线路，先查线路", "en": "the same line to devices: look at the line first"},
+        "estate": {"zh": "同一小区同时涨水", "en": "water rises in the same estate at the same time"},
+    }[e.where]
