@@ -7,10 +7,12 @@ is changed counts its true seconds.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from itertools import pairwise
 from typing import Any
 
+from alerts.years import CN_2026_HOLIDAYS, CN_2026_WORKDAYS, is_rest_day
 from gateway.errors import BadInput
 from gateway.model import Ms
 
@@ -31,7 +33,9 @@ class Calendar:
     """When work is done. No `week`: always (24x7).
 
     `week`: bands per weekday, Monday first. A date in `holidays` has none; a date in `workdays`
-    (a weekend day that is worked in exchange, 调休) has those of Monday.
+    (a weekend day that is worked in exchange, 调休) has those of Monday. With `kind` (workday or restday) the
+    bands of the weekday hold on days of that kind alone. `first`, `last`: the dates of the first and the last
+    start · `every`: it starts every so many days from `first` on (24 h on, 48 h off: 3).
     """
 
     name: str
@@ -39,6 +43,10 @@ class Calendar:
     week: tuple[tuple[Band, ...], ...] = ()
     holidays: frozenset[date] = frozenset()
     workdays: frozenset[date] = frozenset()
+    kind: str = ""
+    first: date | None = None
+    last: date | None = None
+    every: int = 1
 
     def __post_init__(self) -> None:
         if not self.week:
@@ -51,6 +59,13 @@ class Calendar:
 
     def bands(self, day: date) -> tuple[Band, ...]:
         """The bands that start on this local date."""
+        if self.first is not None and (day < self.first or (day - self.first).days % self.every):
+            return ()
+        if self.last is not None and day > self.last:
+            return ()
+        if self.kind:
+            rest = is_rest_day(day, self.holidays, self.workdays)
+            return self.week[day.weekday()] if rest == (self.kind == "restday") else ()
         if day in self.workdays:
             return self.week[0]
         return () if day in self.holidays else self.week[day.weekday()]
@@ -75,26 +90,13 @@ def working_hours(
     return Calendar(name, zone, week, frozenset(holidays), frozenset(workdays))
 
 
-def _dates(month: int, first: int, last: int) -> list[date]:
-    return [date(2026, month, d) for d in range(first, last + 1)]
-
-
-CN_2026_HOLIDAYS = frozenset(
-    d
-    for span in ((1, 1, 3), (2, 15, 23), (4, 4, 6), (5, 1, 5), (6, 19, 21), (9, 25, 27), (10, 1, 7))
-    for d in _dates(*span)
-)
-"""Public holidays of 2026. Source: 国务院办公厅关于2026年部分节假日安排的通知, 2025-11-04."""
-CN_2026_WORKDAYS = frozenset(
-    date(2026, m, d) for m, d in ((1, 4), (2, 14), (2, 28), (5, 9), (9, 20), (10, 10))
-)
-"""Weekend days that are worked in exchange. Source: the same notice."""
-
-
-def default_calendars(zone: tzinfo) -> dict[str, Calendar]:
+def default_calendars(
+    zone: tzinfo,
+    holidays: Iterable[date] = CN_2026_HOLIDAYS,
+    workdays: Iterable[date] = CN_2026_WORKDAYS,
+) -> dict[str, Calendar]:
     """`24x7` and `work` (Mon–Fri 9–18 with the public holidays that are known)."""
-    work = working_hours(zone, holidays=CN_2026_HOLIDAYS, workdays=CN_2026_WORKDAYS)
-    return {"24x7": ALWAYS, "work": work}
+    return {"24x7": ALWAYS, "work": working_hours(zone, holidays=holidays, workdays=workdays)}
 
 
 def _at(day: date, seconds: int, zone: tzinfo) -> Ms:
@@ -174,30 +176,58 @@ def working_between(start: Ms, end: Ms, calendar: Calendar, excluded: Sequence[S
 
 # ── who is on duty ────────────────────────────────────────────────────────────────────────────────────
 
+Named = tuple[str, str]
+"""(id, name) of a person."""
+People = tuple[Named, ...]
+
 
 @dataclass(frozen=True)
 class Shift:
     """People who fill a duty role in an estate (all estates when empty) during a calendar."""
 
     role: str
-    people: tuple[tuple[str, str], ...]
+    people: tuple[Named, ...]
     estate: str = ""
     calendar: Calendar = field(default=ALWAYS)
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """Approved leave of a person in [start, end), or a swap: `stand_in` takes the shifts of that time."""
+
+    person: str
+    start: Ms
+    end: Ms
+    stand_in: Named | None = None
 
 
 class Roster:
     """Who is on duty. A role that nobody put into a shift is not judged: its phone is the contractor's."""
 
-    def __init__(self, shifts: Iterable[Shift] = ()) -> None:
+    def __init__(self, shifts: Iterable[Shift] = (), absences: Iterable[Absence] = ()) -> None:
         self.shifts = tuple(shifts)
+        self.absences = tuple(absences)
 
     @classmethod
-    def of(cls, data: Sequence[Mapping[str, Any]], names: Mapping[str, str], zone: tzinfo) -> Roster:
-        """From plain data: `{duty, people: [id], estate?, days?: [mon…], from?: "20:00", to?: "08:00"}`.
+    def of(
+        cls,
+        data: Sequence[Mapping[str, Any]],
+        names: Mapping[str, str],
+        zone: tzinfo,
+        *,
+        holidays: Iterable[date] = CN_2026_HOLIDAYS,
+        workdays: Iterable[date] = CN_2026_WORKDAYS,
+    ) -> Roster:
+        """From plain data with SHIFT_KEYS. names: the people that exist.
 
-        names: the people that exist. Raises BadInput with the field (`shifts.0.people.1`).
+        Raises BadInput with the field (`shifts.0.people.1`).
         """
-        return cls(_shift(n, raw, names, zone) for n, raw in enumerate(data))
+        years = (frozenset(holidays), frozenset(workdays))
+        return cls(_shift(n, raw, names, zone, years) for n, raw in enumerate(data))
+
+    def with_absences(self, absences: Iterable[Absence]) -> Roster:
+        """The same shifts with these absences in place of its own."""
+        return Roster(self.shifts, absences)
 
     def _of(self, role: str, estate: str) -> list[Shift]:
         return [s for s in self.shifts if s.role == role and s.estate in ("", estate)]
@@ -206,13 +236,25 @@ class Roster:
         """Whether somebody is planned for the role at any time."""
         return bool(self._of(role, estate))
 
-    def on_duty(self, role: str, estate: str, t: Ms) -> tuple[tuple[str, str], ...]:
+    def on_duty(self, role: str, estate: str, t: Ms) -> tuple[Named, ...]:
         """(id, name) of the people who fill the role now; each person once."""
         found: dict[str, str] = {}
         for shift in self._of(role, estate):
             if next(spans(shift.calendar, t), (FOREVER, FOREVER))[0] <= t:
-                found.update(shift.people)
+                found.update(self._present(shift.people, t))
         return tuple(found.items())
+
+    def _present(self, people: Iterable[Named], t: Ms) -> Iterator[Named]:
+        for person in people:
+            away = next((a for a in self.absences if a.person == person[0] and a.start <= t < a.end), None)
+            if away is None:
+                yield person
+            elif away.stand_in is not None:
+                yield from self._present_once(away.stand_in, t)
+
+    def _present_once(self, person: Named, t: Ms) -> Iterator[Named]:
+        if not any(a.person == person[0] and a.start <= t < a.end for a in self.absences):
+            yield person
 
     def table(self, estate: str, t: Ms) -> list[dict[str, Any]]:
         """[{duty, people: [{id, name}]}] of everybody on duty in the estate."""
@@ -224,40 +266,106 @@ class Roster:
 
     def gap(self, role: str, estate: str, start: Ms, end: Ms) -> Span | None:
         """The first time in [start, end) at which the role has nobody; None when it is always filled."""
+        return next(self.gaps(role, estate, start, end), None)
+
+    def gaps(self, role: str, estate: str, start: Ms, end: Ms) -> Iterator[Span]:
+        """All times in [start, end) at which the role has nobody, in order."""
         covered = start
-        open_ = [spans(s.calendar, start) for s in self._of(role, estate) if s.people]
-        heads = [next(s, (FOREVER, FOREVER)) for s in open_]
-        while covered < end and heads:
-            n = min(range(len(heads)), key=heads.__getitem__)
-            if heads[n][0] > covered:
-                return covered, min(heads[n][0], end)
-            covered = max(covered, heads[n][1])
-            heads[n] = next(open_[n], (FOREVER, FOREVER))
-        return (covered, end) if covered < end else None
+        manned = sorted(x for s in self._of(role, estate) if s.people for x in self._manned(s, start, end))
+        for a, b in manned:
+            if a > covered:
+                yield covered, a
+            covered = max(covered, b)
+        if covered < end:
+            yield covered, end
+
+    def _manned(self, shift: Shift, start: Ms, end: Ms) -> Iterator[Span]:
+        """Times of the shift in [start, end) at which one of its people is there."""
+        cuts = sorted({t for a in self.absences for t in (a.start, a.end) if start < t < end})
+        for a, b in spans(shift.calendar, start):
+            if a >= end:
+                return
+            edges = [a, *(t for t in cuts if a < t < b), min(b, end)]
+            for x, y in pairwise(edges):
+                if not cuts or any(True for _ in self._present(shift.people, x)):
+                    yield x, y
+
+    def changes(self, role: str, estate: str, start: Ms, end: Ms) -> Iterator[tuple[Ms, People, People]]:
+        """Moments in (start, end] at which other people fill the role: (t, who before, who from then on)."""
+        times = {t for a in self.absences for t in (a.start, a.end)}
+        for shift in self._of(role, estate):
+            for a, b in spans(shift.calendar, start - DAY_S * 1000):
+                if a > end:
+                    break
+                times |= {a, b}
+        for t in sorted(t for t in times if start < t <= end):
+            before, after = self.on_duty(role, estate, t - 1), self.on_duty(role, estate, t)
+            if set(before) != set(after):
+                yield t, before, after
 
 
-def _shift(n: int, raw: Mapping[str, Any], names: Mapping[str, str], zone: tzinfo) -> Shift:
+# {duty: CR, people: [li], from: "20:00", to: "08:00", on: workday, first: 2026-11-01, every: 3}
+SHIFT_KEYS = ("duty", "people", "estate", "days", "from", "to", "on", "first", "last", "every")
+Years = tuple[frozenset[date], frozenset[date]]
+
+
+def _shift(n: int, raw: Mapping[str, Any], names: Mapping[str, str], zone: tzinfo, years: Years) -> Shift:
     at = f"shifts.{n}"
-    unknown = set(raw) - {"duty", "people", "estate", "days", "from", "to"}
+    unknown = set(raw) - set(SHIFT_KEYS)
     if unknown or "duty" not in raw:
         raise BadInput(
             f"unknown {sorted(unknown)}" if unknown else "a shift needs a duty role", field=at,
-            hint="duty, people, estate, days, from, to",
+            hint=", ".join(SHIFT_KEYS),
         )  # fmt: skip
     for k, person in enumerate(raw.get("people", ())):
         if person not in names:
             raise BadInput(f"there is no person {person!r}", field=f"{at}.people.{k}", hint="add the person")
     people = tuple((str(p), names[p]) for p in raw.get("people", ()))
+    calendar = _calendar(at, raw, zone, years) if set(raw) - {"duty", "people", "estate"} else ALWAYS
+    return Shift(str(raw["duty"]), people, str(raw.get("estate", "")), calendar)
+
+
+def _calendar(at: str, raw: Mapping[str, Any], zone: tzinfo, years: Years) -> Calendar:
+    """When the shift is worked."""
+    for k, name in enumerate(raw.get("days", ())):
+        if name not in WEEKDAYS:
+            raise BadInput(
+                f"no weekday: {name!r}", field=f"{at}.days.{k}", hint="mon tue wed thu fri sat sun"
+            )
     days = [d for d, name in enumerate(WEEKDAYS) if name in raw.get("days", WEEKDAYS)]
     if not days:
+        raise BadInput("no weekday is named", field=f"{at}.days", hint="mon tue wed thu fri sat sun")
+    if raw.get("on", "") not in ("", "workday", "restday"):
+        raise BadInput(f"{raw['on']!r} is no kind of day", field=f"{at}.on", hint="workday or restday")
+    start, end = wall(raw.get("from", "00:00"), f"{at}.from"), wall(raw.get("to", "24:00"), f"{at}.to")
+    if start >= DAY_S:
+        raise BadInput("a shift starts before 24:00", field=f"{at}.from", hint='write "00:00"')
+    first, last = (_day(raw.get(k), f"{at}.{k}") for k in ("first", "last"))
+    if first and last and last < first:
         raise BadInput(
-            f"no weekday in {raw['days']!r}", field=f"{at}.days", hint="mon tue wed thu fri sat sun"
+            f"the shift ends ({last}) before it begins ({first})", field=f"{at}.last", hint="swap the dates"
         )
-    calendar = ALWAYS
-    if {"from", "to", "days"} & set(raw):
-        start, end = wall(raw.get("from", "00:00"), f"{at}.from"), wall(raw.get("to", "24:00"), f"{at}.to")
-        calendar = working_hours(zone, name=at, start=start, end=end, days=days)
-    return Shift(str(raw["duty"]), people, str(raw.get("estate", "")), calendar)
+    every = raw.get("every", 1)
+    if type(every) is not int or not 1 <= every <= 60 or (every > 1 and first is None):
+        raise BadInput(
+            f"every {every!r} days needs a whole number of 1 to 60 and `first`", field=f"{at}.every",
+            hint="first: 2026-11-01, every: 3",
+        )  # fmt: skip
+    plain = working_hours(zone, name=at, start=start, end=end, days=days)
+    holidays, workdays = years if raw.get("on") else (frozenset[date](), frozenset[date]())
+    return replace(
+        plain, kind=str(raw.get("on", "")), holidays=holidays, workdays=workdays, first=first, last=last,
+        every=every,
+    )  # fmt: skip
+
+
+def _day(value: Any, field_: str) -> date | None:
+    if value in (None, ""):
+        return None
+    try:
+        return date.fromisoformat(str(value))
+    except ValueError as e:
+        raise BadInput(f"{value!r} is no date", field=field_, hint="write 2026-11-30") from e
 
 
 def wall(text: Any, field_: str) -> int:

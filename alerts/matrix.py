@@ -6,11 +6,13 @@ row that an order was dispatched by is frozen into the order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC
+from functools import cached_property
 from typing import Any
 
-from alerts.calendars import Roster, stamp
+from alerts.bands import Minute, TimeBand, Week, band_of
 from gateway.errors import NotFound
 from gateway.model import Asset, Ms, Text
 
@@ -25,6 +27,8 @@ EVENTS: tuple[str, ...] = (
 
 CHANNELS = ("push", "sms", "voice")
 CLOCKS = ("accept", "arrive", "restore", "close")
+KEYS = ("asset", "estate", "city", "asset_kind", "band", "severity", "boundary")
+"""What may narrow a row beside event and part, the most specific first."""
 UNTIL = ("accept", "arrive", "restore")
 """What stops a step of the ladder: the order was accepted, somebody arrived, or service is restored."""
 
@@ -49,12 +53,14 @@ class Step:
     until: str = "accept"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Row:
     """One row. A constraint of None fits everything; seconds of None mean that the clock does not run.
 
     `part` rows are found only when that part is asked for; `also` names parts of the same event that get an
-    order of their own (the owner of a manhole beside the guard).
+    order of their own (the owner of a manhole beside the guard). asset: one asset alone · band: a time band
+    (alerts/bands.py) in the site's zone · contractor: the firm that this row is given to, when it is not the
+    asset's own · contacts: whom to call, in the words of the people there ("Mr Li 138…").
     """
 
     id: str
@@ -68,6 +74,10 @@ class Row:
     estate: str | None = None
     city: str | None = None
     boundary: str | None = None
+    asset: str | None = None
+    band: str | None = None
+    contractor: str = ""
+    contacts: tuple[str, ...] = ()
     ack_s: int | None = None
     arrive_s: int | None = None
     restore_s: int | None = None
@@ -90,21 +100,40 @@ class Row:
             return "event"
         if self.part != query.part:
             return "part"
-        for name in ("estate", "city", "asset_kind", "severity", "boundary"):
+        for name in KEYS:
             wanted = getattr(self, name)
-            if wanted is not None and wanted != getattr(query, name):
+            if name == "band":
+                if self.time_band is not None and not self.time_band.has(query.minute):
+                    return name
+            elif wanted is not None and wanted != getattr(query, name):
                 return name
-        if self.valid_from is not None and query.t < self.valid_from:
+        return self.out_of_date(query.t)
+
+    def out_of_date(self, t: Ms) -> str:
+        """Which of its dates `t` lies beyond; "" for none."""
+        if self.valid_from is not None and t < self.valid_from:
             return "valid_from"
-        return "valid_to" if self.valid_to is not None and query.t >= self.valid_to else ""
+        return "valid_to" if self.valid_to is not None and t >= self.valid_to else ""
+
+    @cached_property
+    def time_band(self) -> TimeBand | None:
+        """The band; None: at all times. Raises BadInput for words that are none."""
+        return band_of(self.band) if self.band else None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What narrows the row."""
+        return tuple(n for n in KEYS if getattr(self, n) is not None)
 
     @property
     def rank(self) -> tuple[Any, ...]:
-        """Order of precedence: site before city before the rest, then newer before older."""
-        special = tuple(
-            getattr(self, n) is not None for n in ("estate", "city", "asset_kind", "severity", "boundary")
-        )
-        return (*special, self.valid_from or 0, self.version)
+        """Order of precedence: the narrower one, then the one that is valid since later.
+
+        The end makes it total, so that the same question has the same answer; the proof refuses a matrix in
+        which two rows differ by it alone.
+        """
+        special = tuple(getattr(self, n) is not None for n in KEYS)
+        return (*special, self.valid_from or 0, self.version, self.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +148,8 @@ class Query:
     city: str
     part: str | None
     t: Ms
+    asset: str = ""
+    minute: Minute = Minute(0, 0)  # noqa: RUF009 - frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +171,9 @@ class Duty:
     process: Text
     checklist: tuple[Mapping[str, Any], ...]
     calendar: str
+    part: str = ""
+    contractor: str = ""
+    contacts: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """JSON."""
@@ -148,7 +182,7 @@ class Duty:
     @classmethod
     def from_dict(cls, body: Mapping[str, Any]) -> Duty:
         """What `as_dict` gave."""
-        lists = {n: tuple(body[n]) for n in ("inform", "also", "checklist")}
+        lists = {n: tuple(body.get(n) or ()) for n in ("inform", "also", "checklist", "contacts")}
         return cls(**{**body, **lists, "ladder": tuple(Step(**s) for s in body["ladder"])})
 
 
@@ -169,8 +203,10 @@ class Matrix:
         *,
         cities: Mapping[str, str] | None = None,
         contractors: Mapping[str, Text] | None = None,
+        week: Week | None = None,
     ) -> None:
-        """Make it. cities: city by estate · contractors: name by contractor id."""
+        """Make it. cities: city by estate · contractors: name by id · week: zone and holidays (UTC)."""
+        self.week = week or Week(UTC)
         self.rows = tuple(rows)
         self.roles = dict(roles or {})
         self._cities = dict(cities or {})
@@ -179,13 +215,22 @@ class Matrix:
         for row in self.rows:
             self._by_event.setdefault(row.event, []).append(row)
 
+    def of_event(self, event: str) -> tuple[Row, ...]:
+        """The rows of an event, in the order in which they were given."""
+        return tuple(self._by_event.get(event, ()))
+
     def match(self, event: str, asset: Asset, priority: int, t: Ms, part: str | None = None) -> Duty:
         """The duty by the most specific row that fits. Raises NotFound."""
-        query = self._query(event, asset, priority, t, part)
-        fitting = [r for r in self._by_event.get(event, ()) if not r.misfit(query)]
-        if not fitting:
-            raise NotFound(f"the matrix has no row for {event} P{priority} on {asset.id}")
-        return self._bind(max(fitting, key=lambda r: r.rank), asset)
+        row = self.winner(self.query(event, asset, priority, t, part))
+        if row is None:
+            of = f" part {part}" if part else ""
+            raise NotFound(f"the matrix has no row for {event} P{priority} on {asset.id}{of}")
+        return self.bind(row, asset)
+
+    def winner(self, query: Query) -> Row | None:
+        """The most specific row that fits."""
+        fitting = [r for r in self._by_event.get(query.event, ()) if not r.misfit(query)]
+        return max(fitting, key=lambda r: r.rank, default=None)
 
     def match_or_fallback(
         self, event: str, asset: Asset, priority: int, t: Ms, part: str | None = None
@@ -194,21 +239,31 @@ class Matrix:
         try:
             return self.match(event, asset, priority, t, part)
         except NotFound:
-            return self._bind(_FALLBACK, asset)
+            return self.bind(_FALLBACK, asset)
+
+    def in_turn(self, event: str, asset: Asset, priority: int, t: Ms, part: str | None = None) -> list[Duty]:
+        """Who is called, in this order.
+
+        Of a part its owner, then the locality 部件先属主、后属地; of an event the locality, then the
+        owners of the parts that it names 事件先属地、后属主 (practice of digital city management).
+        """
+        local = self.match_or_fallback(event, asset, priority, t)
+        if part is None:
+            named = [self.match_or_fallback(event, asset, priority, t, p) for p in local.also]
+            return [local, *named]
+        owner = self.winner(self.query(event, asset, priority, t, part))
+        return [self.bind(owner, asset), local] if owner else [local]
 
     def explain(
         self, event: str, asset: Asset, priority: int, t: Ms, part: str | None = None
     ) -> list[dict[str, Any]]:
         """Every row of the event, the chosen one first: {row, chosen, why}."""
-        query = self._query(event, asset, priority, t, part)
+        query = self.query(event, asset, priority, t, part)
+        best = self.winner(query)
         rows = sorted(
             self._by_event.get(event, ()), key=lambda r: (not r.misfit(query), r.rank), reverse=True
         )
-        out: list[dict[str, Any]] = []
-        for row in rows:
-            chosen = not out and not row.misfit(query)
-            out.append({"row": row.id, "chosen": chosen, "why": _why(row, row.misfit(query), chosen)})
-        return out
+        return [{"row": r.id, "chosen": r is best, "why": _why(r, r.misfit(query), best)} for r in rows]
 
     def role_name(self, role: str) -> Text:
         """The role's name; its id when it is unknown."""
@@ -218,13 +273,19 @@ class Matrix:
         """Whether the role stands outside the firm."""
         return role in self.roles and self.roles[role].external
 
-    def _query(self, event: str, asset: Asset, priority: int, t: Ms, part: str | None) -> Query:
+    def query(self, event: str, asset: Asset, priority: int, t: Ms, part: str | None = None) -> Query:
+        """The question for `winner`."""
         city = self._cities.get(asset.estate, "")
-        return Query(event, asset.kind, asset.boundary, priority, asset.estate, city, part, t)
+        return Query(
+            event, asset.kind, asset.boundary, priority, asset.estate, city, part, t, asset.id,
+            self.week.minute(t),
+        )  # fmt: skip
 
-    def _bind(self, row: Row, asset: Asset) -> Duty:
+    def bind(self, row: Row, asset: Asset) -> Duty:
+        """The row for an asset, with the responsible party by name."""
         name = dict(self.role_name(row.responsible))
-        firm = self._contractors.get(asset.contractor)
+        contractor = row.contractor or asset.contractor
+        firm = self._contractors.get(contractor)
         if firm and self.external(row.responsible):
             name = {k: f"{v} · {firm.get(k, '')}" for k, v in name.items()}
         return Duty(
@@ -235,80 +296,20 @@ class Matrix:
             # Utility-owned equipment is not paid from the owners' maintenance fund.
             fund_eligible=row.fund_eligible != "no" and asset.boundary == "property",
             legal=row.legal, process=row.process, checklist=row.checklist, calendar=row.calendar,
+            part=row.part or "", contractor=contractor, contacts=row.contacts,
         )  # fmt: skip
 
 
-def _why(row: Row, misfit: str, chosen: bool) -> Text:
+def _why(row: Row, misfit: str, best: Row | None) -> Text:
     if misfit:
         return {"zh": f"不符合：{misfit}", "en": f"does not fit: {misfit}"}
-    names = [
-        n for n in ("estate", "city", "asset_kind", "severity", "boundary") if getattr(row, n) is not None
-    ]
-    on = ", ".join(names) or "event"
-    if chosen:
+    on = ", ".join(row.keys) or "event"
+    if best is None or row is best:
         return {"zh": f"最具体的匹配（{on}）", "en": f"the most specific match ({on})"}
-    return {"zh": f"匹配（{on}），但不够具体", "en": f"fits ({on}), but another is more specific"}
-
-
-# ── completeness ──────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True)
-class Hole:
-    """What is missing: no row, fewer than two levels above the responsible role, or an empty shift.
-
-    about: the event without a row, the row that is too short, the role that nobody fills.
-    """
-
-    rule: str
-    asset: str
-    reason: str
-    text: Text
-    about: str = ""
-
-
-def holes(
-    matrix: Matrix,
-    pairs: Iterable[tuple[Any, Asset]],
-    t: Ms,
-    roster: Roster | None = None,
-    days: int = 7,
-) -> list[Hole]:
-    """What keeps some (rule, asset) from reaching somebody in the `days` from `t`; [] is the proof.
-
-    pairs: every rule with every asset that it applies to (anything with `id`, `event`, `priority`).
-    """
-    found: list[Hole] = []
-    for rule, asset in pairs:
-        try:
-            duties = [matrix.match(rule.event, asset, rule.priority, t)]
-            duties += [matrix.match(rule.event, asset, rule.priority, t, p) for p in duties[0].also]
-        except NotFound as e:
-            text = {"zh": f"权责清单缺少 {rule.event} P{rule.priority}（{asset.id}）的责任行", "en": str(e)}
-            found.append(Hole(rule.id, asset.id, "no_row", text, rule.event))
-            continue
-        for duty in duties:
-            found += _short(rule.id, asset, duty)
-            found += _empty(rule.id, asset, duty, t, t + days * 86_400_000, roster or Roster())
-    return found
-
-
-def _short(rule: str, asset: Asset, duty: Duty) -> Iterator[Hole]:
-    above = {s.role for s in duty.ladder} - {duty.party}
-    if len(above) < 2:
-        text = {
-            "zh": f"{duty.row} 行在 {duty.party} 之上只有 {len(above)} 级，需要两级",
-            "en": f"row {duty.row} has {len(above)} level(s) above {duty.party}, two are needed",
-        }
-        yield Hole(rule, asset.id, "levels", text, duty.row)
-
-
-def _empty(rule: str, asset: Asset, duty: Duty, start: Ms, end: Ms, roster: Roster) -> Iterator[Hole]:
-    for role in dict.fromkeys((duty.party, *(s.role for s in duty.ladder))):
-        gap = roster.gap(role, asset.estate, start, end) if roster.knows(role, asset.estate) else None
-        if gap:
-            text = {
-                "zh": f"{role} 在 {stamp(gap[0])} 至 {stamp(gap[1])} 无人值班",
-                "en": f"nobody fills {role} from {stamp(gap[0])} to {stamp(gap[1])}",
+    for name in KEYS:
+        if (getattr(best, name) is None) != (getattr(row, name) is None):
+            return {
+                "zh": f"匹配（{on}），但 {best.id} 更具体：{name}",
+                "en": f"fits ({on}), but {best.id} is more specific: {name}",
             }
-            yield Hole(rule, asset.id, "shift", text, role)
+    return {"zh": f"匹配（{on}），但 {best.id} 更新", "en": f"fits ({on}), but {best.id} is newer"}

@@ -7,6 +7,7 @@ from dataclasses import asdict, fields
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
+from alerts.bands import HINT, band_of
 from alerts.checklists import item_fault
 from alerts.matrix import CHANNELS, EVENTS, UNTIL, DutyRole, Row, Step
 from gateway.errors import BadInput, Problems
@@ -85,6 +86,11 @@ def _value_faults(raw: Mapping[str, Any]) -> Iterator[_Fault]:
                 f"whole seconds are needed, not {value!r}",
                 "leave it out when there is no such clock",
             )
+    if raw.get("band"):
+        try:
+            band_of(str(raw["band"]))
+        except BadInput as e:
+            yield ("band",), e.message, HINT
     if raw.get("severity") not in (None, 1, 2, 3, 4):
         yield ("severity",), f"{raw['severity']!r} is no priority", "1 to 4"
     if raw.get("fund_eligible", "no") not in ("yes", "no", "case", True, False):
@@ -100,6 +106,8 @@ def _role_faults(raw: Mapping[str, Any], roles: Mapping[str, DutyRole]) -> Itera
         ((name,), raw[name]) for name in ("responsible", "backup", "supervisor") if raw.get(name)
     ]
     named += [(("inform", k), role) for k, role in enumerate(raw.get("inform") or ())]
+    if raw.get("backup") and raw.get("backup") == raw.get("responsible"):
+        yield ("backup",), f"{raw['backup']} would be its own backup", "name another role"
     for path, role in named:
         if role not in roles:
             yield path, f"there is no duty role {role!r}", f"known: {', '.join(roles)}"
@@ -128,11 +136,13 @@ def _ladder_faults(ladder: Any, roles: Mapping[str, DutyRole]) -> Iterator[_Faul
 def _row(raw: Mapping[str, Any], zone: tzinfo) -> Row:
     body = dict(raw)
     body["ladder"] = tuple(Step(**s) for s in raw.get("ladder") or ())
-    for name in ("inform", "also", "checklist"):
+    for name in ("inform", "also", "checklist", "contacts"):
         body[name] = tuple(raw.get(name) or ())
     for name in ("valid_from", "valid_to"):
-        if isinstance(raw.get(name), str):
+        if isinstance(raw.get(name), str) and raw[name]:
             body[name] = int(datetime.fromisoformat(raw[name]).replace(tzinfo=zone).timestamp()) * 1000
+    if None not in (body.get("valid_from"), body.get("valid_to")) and body["valid_to"] <= body["valid_from"]:
+        raise ValueError("valid_to: the row ends before it begins")
     fund = raw.get("fund_eligible", "no")
     body["fund_eligible"] = (
         {True: "yes", False: "no"}.get(fund, fund) if isinstance(fund, bool) else str(fund)

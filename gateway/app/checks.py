@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from alerts.matrix import holes
+from alerts.matrix_proof import holes
 from gateway.app.dispatch import matrix_of, roster_of
 from gateway.app.policy import hole_faults
 from gateway.app.setup import Setup, load_setup

@@ -8,7 +8,8 @@ from typing import Any
 
 from alerts.calendars import Roster, default_calendars
 from alerts.checklists import Templates, templates_of
-from alerts.matrix import EVENTS, DutyRole, Hole, Row
+from alerts.matrix import EVENTS, DutyRole, Row
+from alerts.matrix_proof import Hole
 from alerts.matrix_rows import roles_of, rows_of
 from alerts.rules import Rule, rule_from_dict
 from alerts.ruleset import RuleSet, merge
@@ -174,19 +175,26 @@ def hole_faults(site: Site, found: Iterable[Hole]) -> list[BadInput]:
         groups.setdefault((hole.reason, hole.about, hole.text["en"]), []).append(hole)
     out = []
     for (reason, about, said), holes in groups.items():
-        rules = sorted({h.rule for h in holes})
+        rules = sorted({h.rule for h in holes} - {""})
         more = " and others" if len(rules) > 1 else ""
+        need = f"; needed by rule {rules[0]}{more}" if rules else ""
         path, todo = _where(site, reason, about, holes[0])
-        out.append(site.marks.error(path, f"{said}; needed by rule {rules[0]}{more}", todo))
+        out.append(site.marks.error(path, f"{said}{need}", todo))
     return out
+
+
+_TODO = {
+    "levels": "give its ladder steps with two more duty roles",
+    "tie": "narrow one of them (asset, estate, band, severity …), or give it another valid_from",
+    "cycle": "name another role or part",
+}
 
 
 def _where(site: Site, reason: str, about: str, hole: Hole) -> tuple[Path_, str]:
     file = site.file
-    if reason == "levels":
+    if reason in _TODO:
         rows = [n for n, row in enumerate(file.matrix) if row.get("id") == about]
-        todo = "give its ladder steps with two more duty roles"
-        return (("matrix", rows[0], "ladder") if rows else ("matrix",)), todo
+        return (("matrix", rows[0], hole.column) if rows else ("matrix",)), _TODO[reason]
     if reason == "shift":
         shifts = [n for n, shift in enumerate(file.shifts) if shift.get("duty") == about]
         return (("shifts", shifts[0]) if shifts else ("shifts",)), f"plan somebody for {about} at that time"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from alerts.desk import Dispatch, Outcome
-from alerts.matrix import holes
+from alerts.matrix_proof import holes
 from alerts.matrix_rows import row_dict
 from gateway.app.dispatch import matrix_of, roster_of
 from gateway.app.setup import Setup

@@ -5,8 +5,6 @@ import pytest
 
 from alerts.calendars import (
     ALWAYS,
-    CN_2026_HOLIDAYS,
-    CN_2026_WORKDAYS,
     WEEKDAYS,
     Calendar,
     Roster,
@@ -18,6 +16,7 @@ from alerts.calendars import (
     working_between,
     working_hours,
 )  # fmt: skip
+from alerts.years import CN_2026_HOLIDAYS, CN_2026_WORKDAYS
 from gateway.errors import BadInput
 from tests.unit.alerts_life.life_kit import ZONE
 

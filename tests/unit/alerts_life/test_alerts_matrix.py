@@ -4,7 +4,8 @@ import pytest
 
 from alerts.calendars import Roster, Shift
 from alerts.cards import Cards, Phones, cards_of
-from alerts.matrix import EVENTS, Duty, Matrix, Row, Step, holes
+from alerts.matrix import EVENTS, Duty, Matrix, Row, Step
+from alerts.matrix_proof import holes
 from alerts.matrix_rows import roles_of, row_dict, rows_of
 from alerts.rules import EVENTS as RULE_EVENTS
 from gateway.errors import BadInput, NotFound, Problems
