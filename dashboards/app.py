@@ -23,6 +23,7 @@ from starlette.staticfiles import StaticFiles
 from dashboards.api import (
     account,
     alarms,
+    answers,
     demo,
     edges,
     history,
@@ -44,7 +45,7 @@ log = logging.getLogger(__name__)
 
 ROUTERS = (
     account.router, live.router, alarms.router, orders.router, history.router, stats.router, public.router,
-    settings.router, demo.router, points.router, edges.router,
+    settings.router, demo.router, points.router, edges.router, answers.router,
 )  # fmt: skip
 
 
@@ -71,6 +72,7 @@ def create_app(
         api.include_router(router)
     app.include_router(api)
     app.include_router(account.pages)
+    app.include_router(answers.pages)
     app.include_router(reference.router)
     app.mount("/api-assets", StaticFiles(directory=HERE / "api" / "assets"))
     app.mount("/static", GZipMiddleware(_Static(directory=HERE / "static", check_dir=False)))

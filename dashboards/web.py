@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from argon2 import PasswordHasher
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse
 
 from dashboards import i18n
 from dashboards.access.acts import ActTokens
+from dashboards.access.limits import Attempts
 from dashboards.access.login import Doorkeeper
 from dashboards.access.passwords import Passwords
 from dashboards.access.permissions import allows
@@ -33,6 +34,16 @@ ActOnEdge = Callable[[Actor, str, str, Mapping[str, Any], str], Awaitable[Mappin
 """(person, `edge.trace` or `edge.retry`, edge, its facts, key) → ok, code, error and what the edge says."""
 
 
+class Answers(Protocol):
+    """Acceptance by a token: what stands behind the link of a message (gateway.app.answers)."""
+
+    async def read(self, token: str) -> dict[str, Any]:
+        """{"order", "person"} of a token. Raises NotFound."""
+
+    async def accept(self, token: str, via: str) -> dict[str, Any]:
+        """The order, accepted by the token's person. Raises NotFound, Conflict, Forbidden."""
+
+
 @dataclass(frozen=True)
 class WebOptions:
     """What differs between installations.
@@ -40,8 +51,9 @@ class WebOptions:
     hosts: names under which the pages may be reached (`*.` at the front for all below; `*`: any) ·
     https: cookies only over TLS (set it behind a TLS proxy too) · figures: the regulator's numbers, blocking,
     called in a thread; gives {"rows": [flat objects], …} · breakit: demonstration only · write: writes a
-    point · edge: asks an edge · metrics_token: lets another machine read /metrics · heartbeat_s, idle_s: real
-    seconds · max_body: bytes.
+    point · edge: asks an edge · answers: acceptance by link or key, without a
+    log-in · metrics_token: lets another machine read /metrics · heartbeat_s, idle_s: real
+    seconds · max_body: bytes ·
     """
 
     hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
@@ -58,6 +70,7 @@ class WebOptions:
     breakit: BreakIt | None = None
     write: WritePoint | None = None
     edge: ActOnEdge | None = None
+    answers: Answers | None = None
     hasher: PasswordHasher | None = None
 
 
@@ -79,6 +92,7 @@ class Web:
     templates: Environment = field(init=False)
     snapshots: dict[Scope, tuple[float, bytes, int]] = field(default_factory=dict)
     boards: dict[str, tuple[float, dict[str, Any]]] = field(default_factory=dict)
+    guesses: Attempts = field(init=False)
 
     def __post_init__(self) -> None:
         i18n.catalogue()  # a mistake in it shows at the start, not at the first reader
@@ -86,6 +100,7 @@ class Web:
         self.sessions = Sessions(self.accounts, self.clock, self.options.idle_s)
         self.acts = ActTokens(self.clock)
         self.door = Doorkeeper(self.desk, self.accounts, self.clock, self.passwords)
+        self.guesses = Attempts(self.clock, limit=10, window_s=600.0)
         self.directory = Directory(self.desk, self.clock)
         self.hub = Hub(self.desk, self.directory, self.options.stream_queue, self.options.stream_history)
         # A template of the same name in dashboards/templates replaces the plain one of the API.

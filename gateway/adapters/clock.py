@@ -10,6 +10,11 @@ import time
 from gateway.model import Ms
 
 
+def epoch() -> float:
+    """Seconds since 1970 by the system clock, never warped: for stamps that other machines check."""
+    return time.time()
+
+
 class SystemClock:
     """Site time runs `speed` times as fast as real time, from `start` (ms UTC; default: now)."""
 

@@ -1,31 +1,74 @@
-"""Notifiers: Apprise for the world's messengers, a local file for demos and tests."""
+"""Notifiers by the channels of a site file; a local file for demos and tests."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
 
-from gateway.errors import BadInput, MissingExtra, Retryable
+from gateway.adapters.notify_apprise import PER_MINUTE, AppriseNotifier
+from gateway.adapters.notify_gsm import GsmNotifier
+from gateway.adapters.notify_relay import RelayNotifier, Write
+from gateway.adapters.notify_signed import SignedNotifier, providers
+from gateway.adapters.notify_webhook import WebhookNotifier
+from gateway.config.channels import Channel
+from gateway.errors import BadInput, Retryable
 from gateway.model import Notice
 from gateway.ports import Notifier
 
-
-def notifier(url: str, base: Path) -> Notifier:
-    """A notifier for a channel address: `file:PATH` (relative to `base`) or an Apprise address.
-
-    Raises BadInput for an address that Apprise does not know.
-    """
-    if url.startswith("file:"):
-        return FileNotifier(base / url.removeprefix("file:"))
-    return AppriseNotifier(url)
+PAUSE_S = 5.0
+"""Between two messages to one person, so that a burst becomes one message; a file needs none."""
 
 
-def as_text(texts: Mapping[str, str]) -> str:
-    """Both languages, Chinese first, once when they are equal."""
-    return "\n".join(dict.fromkeys(t for t in (texts.get("zh", ""), texts.get("en", "")) if t))
+@dataclass(frozen=True)
+class Means:
+    """What notifiers need beside the site file: where files are, the two clocks, the guarded write."""
+
+    base: Path
+    epoch: Callable[[], float]
+    monotonic: Callable[[], float]
+    write: Write | None = None
+
+
+def notifier(c: Channel, means: Means) -> Notifier:
+    """The notifier of a channel. Raises BadInput for an address, provider or secret that is not there."""
+    if c.kind == "webhook":
+        return WebhookNotifier(c.url, c.the_secret(means.base).encode(), means.epoch)
+    if c.kind == "provider":
+        if c.provider not in providers():
+            raise BadInput(
+                f"there is no provider {c.provider!r}", field="provider", hint=", ".join(sorted(providers()))
+            )
+        return SignedNotifier(
+            providers()[c.provider], c.key_id, c.the_secret(means.base), c.options, means.epoch,
+            to=c.to, url=c.base,
+        )  # fmt: skip
+    if c.kind in ("gsm_sms", "gsm_call"):
+        return GsmNotifier(c.port, c.baud, means.monotonic, call=c.kind == "gsm_call", to=c.to)
+    if c.kind == "siren":
+        if means.write is None:
+            raise BadInput("a siren is switched by the core that runs", field="kind", hint="steward run")
+        return RelayNotifier(means.write, c.point, c.value)
+    if c.url.startswith("file:"):
+        return FileNotifier(means.base / c.url.removeprefix("file:"))
+    return AppriseNotifier(c.url, c.base)
+
+
+def per_minute(c: Channel) -> int:
+    """How many messages a minute it takes: as the site file says, else as its service says; 0: no limit."""
+    if c.per_minute is not None:
+        return c.per_minute
+    return PER_MINUTE.get(c.url.split(":", 1)[0], 0)
+
+
+def pause_s(c: Channel) -> float:
+    """Real seconds between two messages to one person."""
+    if c.pause_s is not None:
+        return c.pause_s
+    return 0.0 if c.url.startswith("file:") or c.kind == "siren" else PAUSE_S
 
 
 class FileNotifier:
@@ -45,26 +88,3 @@ class FileNotifier:
         except OSError as e:
             raise Retryable(f"{self._path}: {e.strerror}") from e
         return f"{self._path.name}@{at}"
-
-
-class AppriseNotifier:
-    """One Apprise address (WeCom, DingTalk, Feishu, e-mail, ntfy, gotify, …)."""
-
-    def __init__(self, url: str) -> None:
-        try:
-            import apprise
-        except ImportError as e:
-            raise MissingExtra("channels need the extra: pip install 'steward-gateway[core]'") from e
-        self._apprise = apprise.Apprise()
-        if not self._apprise.add(url):
-            scheme = url.split(":", 1)[0]
-            raise BadInput(
-                f"the channel address {scheme}:… is not known", field="channels.url",
-                hint="write it as Apprise documents it, or file:PATH",
-            )  # fmt: skip
-
-    def send(self, notice: Notice) -> str:
-        """Raises Retryable: Apprise does not say why it failed."""
-        if not self._apprise.notify(title=as_text(notice.title), body=as_text(notice.body)):
-            raise Retryable("the service did not take the message")
-        return f"accepted:{notice.id}"

@@ -24,16 +24,19 @@ from dashboards.server import serve
 from dashboards.web import WebOptions
 from gateway.adapters.broker_files import BrokerState
 from gateway.adapters.broker_files import Places as BrokerPlaces
+from gateway.adapters.clock import epoch
 from gateway.adapters.duckdb_store import DuckStore
 from gateway.adapters.jetstream_bus import JetStreamBus
 from gateway.adapters.lockfile import DataLock
 from gateway.adapters.mqtt_bus import MqttBus
 from gateway.adapters.mqtt_side import MqttAddress
-from gateway.adapters.notify import notifier
+from gateway.adapters.notify import Means
 from gateway.adapters.state import SqlState, open_state
 from gateway.adapters.tls import LOCAL, TlsPlaces, is_local
+from gateway.app.answers import Answers
 from gateway.app.backups import answer_backups
 from gateway.app.breakit import BreakIt
+from gateway.app.channels import People, channels, guarded
 from gateway.app.context import DEMO, NATS, ClockOrigin, Places, broker_url, supervised
 from gateway.app.dispatch import make_dispatch
 from gateway.app.edge_acts import EdgeActs
@@ -47,7 +50,7 @@ from gateway.app.setup import Setup
 from gateway.core.desk import CoreDesk
 from gateway.core.edge_calls import EdgeCalls
 from gateway.core.loop import Core, Parts
-from gateway.core.sender import Channel, Sender
+from gateway.core.sender import Sender
 from gateway.core.stats import Regulator
 from gateway.errors import BadInput
 from gateway.ports import Bus, Clock, SampleStore
@@ -132,16 +135,21 @@ async def _serve(
         setup, state, calls, clock, lambda role: allows(role, "point.write"), settings.command
     )
     edges = EdgeActs(setup, calls, clock, allows, writes.command)
-    channels = _channels(setup, options.data)
+    answers = Answers(dispatch, state, clock, options.data)
+    means = Means(options.data, epoch, clock.monotonic, guarded(writes, asyncio.get_running_loop()))
+    sender = Sender(
+        state, channels(setup, means), clock, directory=People(state, setup.site.timezone),
+        link_of=answers.link, accepted=answers.pressed,
+    )  # fmt: skip
     host = options.host or setup.site.file.web.host
     core = Core(
         Parts(
-            setup.site, clock, bus, state, samples, setup.rules, dispatch, Sender(state, channels, clock),
+            setup.site, clock, bus, state, samples, setup.rules, dispatch, sender,
             options.data, edges.command, setup.device_of, setup.assets, setup.points,
             _plain(setup, options, host),
         )
     )  # fmt: skip
-    writes.loop = edges.loop = CoreLoop(core)
+    writes.loop = edges.loop = answers.loop = CoreLoop(core)
     await asyncio.to_thread(_people, setup, places, state, demo)
     desk = CoreDesk(core, lambda actor, action: allows(actor.role, action))
     gateways = {
@@ -155,6 +163,7 @@ async def _serve(
         https=bool(tls.trusted()),
         write=writes.write,
         edge=edges.act,
+        answers=answers,
     )
     app = create_app(desk, state, clock, web)
     port = setup.site.file.web.port if options.port is None else options.port
@@ -182,10 +191,6 @@ async def _serve(
     finally:
         await asyncio.to_thread(places.web.unlink, missing_ok=True)
         await bus.close()
-
-
-def _channels(setup: Setup, data: Path) -> list[Channel]:
-    return [Channel(c.id, notifier(c.url, data), frozenset(c.duties)) for c in setup.site.file.channels]
 
 
 def _plain(setup: Setup, options: CoreOptions, host: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ from drivers.profiles.bind import BoundModel, bind
 from drivers.profiles.loader import load_profile
 from drivers.registry import BUSES, DRIVERS
 from gateway.app import policy
-from gateway.app.writable import write_faults
+from gateway.app.writable import siren_faults, write_faults
 from gateway.config.site import Device, Line, Site, read_site
 from gateway.config.wording import check_as, near
 from gateway.config.yamlmarks import Path_
@@ -73,6 +73,7 @@ def load_setup(path: Path) -> Setup:
     matrix = policy.joined(policy.shipped_rows(roles), policy.rows_of_site(site, roles, problems))
     problems += policy.duty_faults(site, roles)
     problems += policy.shift_faults(site, roles)
+    problems += siren_faults(site)
     if problems:
         raise Problems(problems)
     return Setup(site, models, rules, roles, matrix)

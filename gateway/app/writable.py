@@ -64,3 +64,27 @@ def writable(device: Device, model: BoundModel) -> tuple[Writable, ...]:
 
 def _encoder(model: BoundModel, device: Device, n: int) -> Encoder:
     return Encoder(model.profile, model.profile.expanded[n].tag, device.unit)
+
+
+def siren_faults(site: Site) -> Iterator[BadInput]:
+    """A siren writes a point that the site file allows to be written, within its limits."""
+    rules = {
+        f"{device.asset}/{tag}": rule
+        for _, _, _, device in site.devices()
+        for tag, rule in device.writes.items()
+    }
+    for n, c in enumerate(site.file.channels):
+        if c.kind != "siren":
+            continue
+        rule = rules.get(c.point)
+        if rule is None:
+            can = ", ".join(sorted(rules)) or "none so far"
+            yield site.marks.error(
+                ("channels", n, "point"), f"{c.point} may not be written",
+                f"list it under writes: of its device; listed: {can}",
+            )  # fmt: skip
+        elif not rule.min <= c.value <= rule.max:
+            yield site.marks.error(
+                ("channels", n, "value"), f"{c.value:g} is outside of {rule.min:g} to {rule.max:g}",
+                "write a value that writes: allows",
+            )  # fmt: skip

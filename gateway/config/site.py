@@ -16,6 +16,8 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from gateway.config import crosscheck, yamlmarks
+from gateway.config.alarm_times import AlarmTimes
+from gateway.config.channels import Channel
 from gateway.config.wording import check_as as check_as  # noqa: PLC0414 - others import it from here
 from gateway.config.write_rule import WriteRule
 from gateway.config.yamlmarks import Marks, Path_
@@ -204,21 +206,6 @@ class Person(Strict):
     phone: str = ""
 
 
-class Channel(Strict):
-    """A way to reach people: an Apprise address, or `file:` for a local file (demo and tests)."""
-
-    id: Id
-    url: str
-    duties: tuple[str, ...] = Field((), description="duty roles that it reaches; none = all")
-
-    @field_validator("url")
-    @classmethod
-    def _address(cls, v: str) -> str:
-        if not urlsplit(v).scheme:
-            raise ValueError(f"{v!r} is no address; write file:notices.jsonl, or an Apprise address")
-        return v
-
-
 class Broker(Strict):
     """`url` empty: the embedded broker, on `mqtt_port` (0: a free one, chosen once).
 
@@ -306,6 +293,7 @@ class SiteFile(Strict):
     web: Web = Web()
     store: Store = Store()
     watchdog: Watchdog = Watchdog()
+    alarms: AlarmTimes = AlarmTimes()
 
 
 @dataclass(frozen=True)
