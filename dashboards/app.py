@@ -29,6 +29,7 @@ from dashboards.api import (
     history,
     live,
     orders,
+    photos,
     points,
     public,
     reference,
@@ -44,7 +45,7 @@ from gateway.ports import AccountStore, Clock, Desk
 log = logging.getLogger(__name__)
 
 ROUTERS = (
-    account.router, live.router, alarms.router, orders.router, history.router, stats.router, public.router,
+    account.router, photos.router, live.router, alarms.router, orders.router, history.router, stats.router, public.router,
     settings.router, demo.router, points.router, edges.router, answers.router,
 )  # fmt: skip
 

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dashboards.images import MAX_PHOTO
 from dashboards.metrics import Counters
 from dashboards.problems import Problem, problem_response
 from dashboards.web import WebOptions, language
@@ -67,7 +68,7 @@ class Wall:
             if problem is not None:
                 await problem_response(problem, language(Request(scope)))(scope, receive, sending)
             else:
-                await self._app(scope, _Limited(receive, self._options.max_body), sending)
+                await self._app(scope, _Limited(receive, self._room(scope)), sending)
         except Exception as e:  # a mistake of ours: whoever asked gets an answer, and the trace is in the log
             if status:
                 raise
@@ -92,9 +93,13 @@ class Wall:
         if scope["method"] not in SAFE and not _same_origin(headers, host):
             return Problem(403, "problem.origin")
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > self._options.max_body:
-            return Problem(413, "problem.body", limit=self._options.max_body)
+        if not length.isdigit() or int(length) > self._room(scope):
+            return Problem(413, "problem.body", limit=self._room(scope))
         return None
+
+    def _room(self, scope: Scope) -> int:
+        """Bytes that a body may have: photos come in at the address that ends with `/photos`."""
+        return MAX_PHOTO if scope["path"].endswith("/photos") else self._options.max_body
 
     def _note(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
         method = (

@@ -24,6 +24,7 @@ from dashboards.api.hub import Hub
 from dashboards.metrics import Counters
 from gateway.model import Actor, Ms, Scope
 from gateway.ports import AccountStore, Clock, Desk
+from gateway.ports.files import FileStore
 
 HERE = Path(__file__).parent
 Figures = Callable[[Desk, Scope, Ms, Ms], Mapping[str, Any]]
@@ -70,6 +71,7 @@ class WebOptions:
     breakit: BreakIt | None = None
     write: WritePoint | None = None
     edge: ActOnEdge | None = None
+    files: FileStore | None = None
     answers: Answers | None = None
     hasher: PasswordHasher | None = None
 

@@ -18,6 +18,11 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def example(body: dict[str, Any]) -> ConfigDict:
+    """The configuration of a body with one example for the reference."""
+    return ConfigDict(extra="forbid", frozen=True, json_schema_extra={"examples": [body]})
+
+
 class Act(Body):
     """What every act may say about its time.
 
@@ -99,10 +104,56 @@ class Reassign(Act):
 
 
 class Check(Act):
-    """One item of the checklist."""
+    """One item of the checklist. `reason`: why a reading out of its limits may stay so."""
 
+    model_config = example({"item": "landing_lock", "value": 6.5, "reason": ""})
     item: Annotated[str, Field(min_length=1, max_length=60)]
     value: bool | float | Annotated[str, Field(max_length=1000)]
+    reason: Note = ""
+
+
+class Close(Act):
+    """Close; `total_fen` confirms the costs in the same act."""
+
+    model_config = example({"total_fen": 0})
+    total_fen: int | None = Field(None, ge=0)
+
+
+class CostLine(Act):
+    """A part, labour or another cost. Under warranty it is listed with its worth and costs nothing."""
+
+    model_config = example(
+        {"kind": "part", "what": "bearing 6205", "quantity": "2", "unit": "pcs", "unit_price_fen": 12550,
+         "warranty": False, "vendor": "Fixit"}
+    )  # fmt: skip
+    kind: Literal["part", "labour", "other"]
+    what: Annotated[str, Field(min_length=1, max_length=200)]
+    quantity: int | Annotated[str, Field(max_length=20, description="at most three decimals")]
+    unit: Annotated[str, Field(max_length=20)] = ""
+    unit_price_fen: int = Field(ge=0, description="CNY 12.50 is 1250")
+    warranty: bool = False
+    vendor: Annotated[str, Field(max_length=100)] = ""
+
+
+class CostDrop(Act):
+    """Take a cost line back."""
+
+    model_config = example({"line": "cost-2f6c1a9b03de"})
+    line: Annotated[str, Field(min_length=1, max_length=60)]
+
+
+class CostSum(Act):
+    """The sum that is confirmed."""
+
+    model_config = example({"total_fen": 25100})
+    total_fen: int = Field(ge=0)
+
+
+class Confirm(Act):
+    """The second person's word."""
+
+    model_config = example({"note": "seen running, no leak"})
+    note: Annotated[str, Field(max_length=500)] = ""
 
 
 class NewOrder(Act):

@@ -11,7 +11,21 @@ from starlette.responses import Response
 from dashboards.access.permissions import concerns, owns
 from dashboards.api.acting import Acting, acting, done_at, find, shown, submit
 from dashboards.api.alarms import known_person
-from dashboards.api.bodies import Arrive, Check, Done, NewOrder, NoteBody, Plain, ReasonBody, Reassign
+from dashboards.api.bodies import (
+    Arrive,
+    Check,
+    Close,
+    Confirm,
+    CostDrop,
+    CostLine,
+    CostSum,
+    Done,
+    NewOrder,
+    NoteBody,
+    Plain,
+    ReasonBody,
+    Reassign,
+)  # fmt: skip
 from dashboards.api.deps import Caller, key_of, need, reply
 from dashboards.api.history import event_json
 from dashboards.problems import Problem
@@ -123,8 +137,8 @@ async def verify(
 
 
 @router.post("/{id}/close")
-async def close(body: Plain, act: Annotated[Acting, Depends(acting("order", "order.close"))]) -> Response:
-    """Close a verified order."""
+async def close(body: Close, act: Annotated[Acting, Depends(acting("order", "order.close"))]) -> Response:
+    """Close a verified order; with `total_fen` its costs are confirmed in the same act."""
     return await act.do(body)
 
 
@@ -154,7 +168,40 @@ async def note(body: NoteBody, act: Annotated[Acting, Depends(acting("order", "o
 
 @router.post("/{id}/check")
 async def check(body: Check, act: Annotated[Acting, Depends(acting("order", "order.check"))]) -> Response:
-    """Fill in an item of the checklist."""
+    """Fill in an item of the checklist.
+
+    A reading out of its limits opens an order that follows, or demands a reason, as the template says.
+    """
+    return await act.do(body)
+
+
+@router.post("/{id}/costs")
+async def cost(body: CostLine, act: Annotated[Acting, Depends(acting("order", "order.cost"))]) -> Response:
+    """Write down a part, labour or another cost; money is whole fen."""
+    return await act.do(body)
+
+
+@router.post("/{id}/costs/drop")
+async def uncost(
+    body: CostDrop, act: Annotated[Acting, Depends(acting("order", "order.uncost"))]
+) -> Response:
+    """Take a cost line back; the event log keeps it."""
+    return await act.do(body)
+
+
+@router.post("/{id}/costs/confirm")
+async def costs_ok(
+    body: CostSum, act: Annotated[Acting, Depends(acting("order", "order.costs_ok"))]
+) -> Response:
+    """Confirm the sum that one has seen, even zero; another sum than that of the lines is refused."""
+    return await act.do(body)
+
+
+@router.post("/{id}/confirm")
+async def confirm(
+    body: Confirm, act: Annotated[Acting, Depends(acting("order", "order.confirm"))]
+) -> Response:
+    """A second person confirms work that is done; whoever did it cannot."""
     return await act.do(body)
 
 

@@ -22,6 +22,7 @@ from dashboards.access.permissions import allows
 from dashboards.app import create_app
 from dashboards.server import serve
 from dashboards.web import WebOptions
+from gateway.adapters.attachments import Attachments
 from gateway.adapters.broker_files import BrokerState
 from gateway.adapters.broker_files import Places as BrokerPlaces
 from gateway.adapters.clock import epoch
@@ -163,6 +164,7 @@ async def _serve(
         https=bool(tls.trusted()),
         write=writes.write,
         edge=edges.act,
+        files=Attachments(options.data / "attachments"),
         answers=answers,
     )
     app = create_app(desk, state, clock, web)

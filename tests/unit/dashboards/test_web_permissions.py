@@ -11,16 +11,18 @@ import pytest
 from alerts.alarms_access import MAY
 from dashboards.access.permissions import ACTIONS, DUTY_BOUND, actions_of, allows, markdown
 from dashboards.web import WebOptions
+from gateway.adapters.attachments import Attachments
 from gateway.model import ROLES
 from tests.support.web_desk import order
 from tests.support.web_site import HASHER, PASSWORD, Build, Site
 
 DOC = Path(__file__).parents[3] / "docs" / "permissions.md"
 REASON = {"reason": "because"}
+COST = {"kind": "part", "what": "bearing", "quantity": 2, "unit_price_fen": 1250}
 NEW_PERSON = {"name": "New", "role": "operator"}
 
 # One call for every action: method, address, body. A duty-bound role gets an order of its own duty.
-CALLS: dict[str, tuple[str, str, dict[str, Any] | None]] = {
+CALLS: dict[str, tuple[str, str, Any]] = {
     "view.wall": ("GET", "/snapshot", None),
     "view.orders": ("GET", "/orders", None),
     "view.events": ("GET", "/events", None),
@@ -44,6 +46,11 @@ CALLS: dict[str, tuple[str, str, dict[str, Any] | None]] = {
     "order.done": ("POST", "/orders/o1/done", {"cause_code": "door", "action": "cleaned"}),
     "order.check": ("POST", "/orders/o1/check", {"item": "light", "value": True}),
     "order.note": ("POST", "/orders/o1/note", {"text": "x"}),
+    "order.photo": ("POST", "/orders/o1/photos?kind=before", b"\xff\xd8\xff\xe0 \xff\xd9"),
+    "order.cost": ("POST", "/orders/o1/costs", COST),
+    "order.uncost": ("POST", "/orders/o1/costs/drop", {"line": "cost-1"}),
+    "order.costs_ok": ("POST", "/orders/o1/costs/confirm", {"total_fen": 0}),
+    "order.confirm": ("POST", "/orders/o1/confirm", {}),
     "order.reject": ("POST", "/orders/o1/reject", REASON),
     "order.reassign": ("POST", "/orders/o1/reassign", {"to": "TE"}),
     "order.verify": ("POST", "/orders/o1/verify", REASON),
@@ -79,7 +86,7 @@ async def _asked(*_: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def demo(build: Build) -> Site:
+def demo(build: Build, tmp_path: Path) -> Site:
     """A web with everything switched on."""
     return build(
         WebOptions(
@@ -87,6 +94,7 @@ def demo(build: Build) -> Site:
             breakit=_broken,
             write=_written,
             edge=_asked,
+            files=Attachments(tmp_path / "attachments"),
             figures=lambda *_: {"rows": [{"asset": "lift-1", "availability": 1.0}]},
         )
     )
@@ -103,7 +111,8 @@ async def test_every_action_of_a_role_is_allowed_or_403(demo: Site, role: str) -
     for action in sorted(CALLS, key=lambda a: (a == "session.logout", a.startswith("session"))):
         method, path, body = CALLS[action]
         before = len(demo.desk.commands)
-        answer = await client.request(method, f"/api/v1{path}", json=body)
+        sent = {"content": body} if isinstance(body, bytes) else {"json": body}
+        answer = await client.request(method, f"/api/v1{path}", **sent)
         if allows(role, action):
             assert answer.status_code == 200, (role, action, answer.text)
             if action == "session.password":
