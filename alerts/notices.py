@@ -1,7 +1,8 @@
 """Who is told what: notices from the events of orders and alarms. Pure; sending is somebody else's work.
 
-The id of a notice is `order:step:role:channel`, so that the same call is never queued twice. Calls that leave
-the firm wait for release when the alarm is a drill or the asset is being commissioned.
+The id of a notice is `order:step:role:channel`, or `order:step:role@person:channel` where a person is called
+by number, so that the same call is never queued twice. Calls that leave the firm wait for release when the
+alarm is a drill or the asset is being commissioned.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from gateway.model import Asset, Event, Ms, Notice, Text
 CONTROL_ROOM = "CR"
 CALL_BY = {1: ("push", "sms", "voice"), 2: ("push", "sms"), 3: ("push",), 4: ("push",)}
 """Channels of a first call, by priority: push, SMS and voice for P1."""
+SINGLE = frozenset({"sms", "voice"})
+"""Channels that reach a person by number: everybody on duty is called, where it is known who that is."""
 
 _CLOCK = {
     "accept": {"zh": "受理", "en": "acceptance"},
@@ -74,18 +77,22 @@ class Announcer:
             order.keep.withheld.append({"step": step, "role": to, "channel": channel})
             return
         people = self.roster.on_duty(to, order.estate, e.t)
-        yield self._notice(order, e, call, [name for _, name in people])
+        names = [name for _, name in people]
+        called = [i for i, _ in people] if channel in SINGLE and people else [""]
+        for person in called:
+            yield self._notice(order, e, call, names, person)
         if not people and self.roster.knows(to, order.estate):
             other = order.backup if to == order.party else order.supervisor
             if other and other != to and not (self.matrix.external(other) and not real):
                 yield self._notice(order, e, (f"{step}-empty-{to}", other, channel), [])
 
-    def _notice(self, order: Order, e: Event, call: Call, people: list[str]) -> Notice:
+    def _notice(self, order: Order, e: Event, call: Call, people: list[str], person: str = "") -> Notice:
         step, to, channel = call
+        whom = f"{to}@{person}" if person else to
         return Notice(
-            id=f"{order.id}:{step}:{to}:{channel}", estate=order.estate, t=e.t, to=to, channel=channel,
+            id=f"{order.id}:{step}:{whom}:{channel}", estate=order.estate, t=e.t, to=to, channel=channel,
             subject=order.id, title=_title(order), body=self._body(order, e, people),
-            priority=order.priority, life=order.life, drill=order.drill,
+            priority=order.priority, life=order.life, drill=order.drill, person=person,
         )  # fmt: skip
 
     def _body(self, order: Order, e: Event, people: list[str]) -> Text:
@@ -145,6 +152,7 @@ _WORDS: Mapping[str, Text] = {
     "order.reopened": {"zh": "报警再次出现，工单重开", "en": "The alarm is back, the order is open again"},
     "order.released": {"zh": "已确认外呼", "en": "Released to outside parties"},
     "alarm.level": {"zh": "报警升级", "en": "The alarm has become worse"},
+    "order.called_again": {"zh": "仍无人受理，再次呼叫", "en": "Nobody has accepted yet; calling again"},
 }
 
 
@@ -212,6 +220,14 @@ def _released(self: Announcer, order: Order, e: Event) -> Iterator[Call]:
         yield call["step"], call["role"], call["channel"]
 
 
+def _called_again(self: Announcer, order: Order, e: Event) -> Iterator[Call]:
+    """The party, and whoever of the firm the ladder has called since."""
+    step = f"again-{order.keep.base}-{e.data['n']}"
+    inside = [str(x["role"]) for x in order.ladder if not self.matrix.external(str(x["role"]))]
+    for role in dict.fromkeys([order.party, *inside[-1:]]):
+        yield step, role, "voice"
+
+
 _CALLS: Mapping[str, Callable[[Announcer, Order, Event], Iterator[Call]]] = {
     "order.dispatched": _dispatched,
     "order.upgraded": _dispatched,
@@ -221,6 +237,7 @@ _CALLS: Mapping[str, Callable[[Announcer, Order, Event], Iterator[Call]]] = {
     "order.reassigned": _reassigned,
     "order.reopened": _reopened,
     "order.released": _released,
+    "order.called_again": _called_again,
 }
 
 

@@ -12,6 +12,7 @@ from alerts.desk import Dispatch
 from alerts.graph import Graph, Reader
 from alerts.matrix import Matrix
 from alerts.matrix_rows import rows_of
+from alerts.notices_repeat import CallBook
 from gateway.app.policy import shipped_templates
 from gateway.app.setup import Setup
 from gateway.config import yamlmarks
@@ -56,6 +57,7 @@ def make_dispatch(setup: Setup, state: StateStore) -> Dispatch:
     dispatch.orders.templates = shipped_templates()
     dispatch.book.kin.use(graph_of(setup))
     dispatch.add(Assessor(dispatch.book, dispatch.orders))
+    dispatch.add(CallBook(dispatch.orders.orders))
     dispatch.load([(kind, i, "", body) for kind in dispatch.kinds for i, body in state.records(kind)])
     return dispatch
 

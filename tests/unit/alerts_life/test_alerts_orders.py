@@ -527,7 +527,7 @@ def test_an_empty_shift_calls_the_backup_too() -> None:
         ("WM", "sms"),
     }
     out = desk.tick(T0 + 2 * HOUR)
-    (pm,) = [n for n in out.notices if ":L2-0:PM:" in n.id]
+    (pm,) = [n for n in out.notices if ":L2-0:PM" in n.id]
     assert "Zhao" in pm.body["en"]
 
 
