@@ -145,6 +145,18 @@ def _without(start: Ms, end: Ms, excluded: Sequence[Span]) -> Iterator[Span]:
         yield start, end
 
 
+def open_at(calendar: Calendar, t: Ms) -> bool:
+    """Whether work is done at this moment."""
+    if not calendar.week:
+        return True
+    today = datetime.fromtimestamp(t / 1000, calendar.zone).date()
+    return any(
+        _at(day, a, calendar.zone) <= t < _at(day, b, calendar.zone)
+        for day in (today - timedelta(days=1), today)
+        for a, b in calendar.bands(day)
+    )
+
+
 def add_working(start: Ms, seconds: float, calendar: Calendar, excluded: Sequence[Span] = ()) -> Ms:
     """The instant at which `seconds` of working time have passed since `start`.
 
@@ -240,7 +252,7 @@ class Roster:
         """(id, name) of the people who fill the role now; each person once."""
         found: dict[str, str] = {}
         for shift in self._of(role, estate):
-            if next(spans(shift.calendar, t), (FOREVER, FOREVER))[0] <= t:
+            if open_at(shift.calendar, t):
                 found.update(self._present(shift.people, t))
         return tuple(found.items())
 
