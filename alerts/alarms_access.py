@@ -22,6 +22,10 @@ MAY: Mapping[str, frozenset[Role]] = {
     "order.reassign": _DESK, "order.release": _DESK, "order.verify": _LEAD, "order.cancel": _LEAD,
     "order.photo": _FIELD, "order.cost": _FIELD, "order.uncost": _FIELD, "order.costs_ok": _FIELD,
     "order.confirm": _FIELD, "drill.start": _DESK, "asset.mode": _LEAD,
+    "silence.create": _DESK, "silence.end": _DESK,
+    "permit.announce": _LEAD, "permit.withdraw": _LEAD, "permit.end": _LEAD,
+    "hazard.report": _FIELD, "hazard.assign": _DESK, "hazard.fix": _FIELD, "hazard.refuse": _LEAD,
+    "hazard.verify": _LEAD,
 }  # fmt: skip
 """Access roles by command. Display, regulator and public may do nothing."""
 

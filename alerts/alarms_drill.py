@@ -15,14 +15,15 @@ _EVENTS: Mapping[str, str] = {
     "manhole": "gas", "power": "outage", "lighting": "lighting", "generator": "generator", "septic": "gas",
     "meter": "meter", "call": "call_button", "gateway": "gateway",
 }  # fmt: skip
-_LIFE = frozenset({"elevator", "fire", "manhole", "septic", "call"})
+LIFE_SYSTEMS = frozenset({"elevator", "fire", "manhole", "septic", "call"})
+"""Systems whose alarms can be life safety."""
 
 
 def _rule(kind: str) -> RuleInfo:
     return RuleInfo(
         id=f"drill.{kind}",
         # An outage that is only played must not suppress real alarms: see `alarms_causes.explains`.
-        priority=1, life=kind in _LIFE, latch=False, event=_EVENTS[kind],
+        priority=1, life=kind in LIFE_SYSTEMS, latch=False, event=_EVENTS[kind],
         name={"zh": "演练报警", "en": "Drill alarm"},
         cause={"zh": "演练：由值班人员启动", "en": "A drill, started by a person"},
         consequence={"zh": "无实际后果，不计入统计", "en": "None; not in any figure"},

@@ -139,7 +139,8 @@ WHY: Mapping[str, str] = {
     "alarm.occurred": "found afterwards",
     "alarm.backdated": "had begun before",
     "alarm.mode": "mode of the asset changed",
-    "alarm.rule_changed": "the rule was edited", "alarm.judged": "verdict of a person",
+    "alarm.rule_changed": "the rule was edited",
+    "alarm.judged": "verdict of a person",
 }
 """The reason that an event carries when neither a person nor a finding gave one."""
 

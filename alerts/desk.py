@@ -18,10 +18,14 @@ from alerts.alarms_state import Alarm, RuleFacts
 from alerts.books import Book, Gone, Record
 from alerts.calendars import Calendar, Roster
 from alerts.cards import Cards
+from alerts.hazards import HazardBook
 from alerts.matrix import Matrix
 from alerts.notices import Announcer, queued, watchdog_notice
+from alerts.occurrences import Occurrences
 from alerts.orders import OrderBook
 from alerts.orders_state import Order
+from alerts.permits import PermitBook
+from alerts.silences import SilenceBook
 from gateway.errors import BadInput, Conflict, NotFound
 from gateway.model import Asset, Command, Event, Finding, Ms, Notice
 
@@ -53,7 +57,13 @@ class Dispatch:
     """Alarms, orders and notices together."""
 
     def __init__(
-        self, book: AlarmBook, orders: OrderBook, announcer: Announcer, *, watchdog_s: float = 3600
+        self,
+        book: AlarmBook,
+        orders: OrderBook,
+        announcer: Announcer,
+        *,
+        watchdog_s: float = 3600,
+        config: str = "",
     ) -> None:
         """Join them; `Dispatch.build` makes them, too. watchdog_s: period of the test notice, 0 = never."""
         self.book, self.orders, self.announcer = book, orders, announcer
@@ -66,6 +76,11 @@ class Dispatch:
         self._loaded = False
         self.books: list[Book] = []
         self._by_noun: dict[str, Book] = {}
+        self.permits, self.hazards = PermitBook(book), HazardBook(book)
+        self.silences = SilenceBook(book, orders.orders)
+        self.occurrences = Occurrences(book, config)
+        for extra in (self.permits, self.silences, self.hazards, self.occurrences):
+            self.add(extra)
 
     def add(self, book: Book) -> None:
         """One more subject; its turn comes after those that were added before."""
@@ -97,15 +112,17 @@ class Dispatch:
         say: SentenceOf | None = None,
         watchdog_s: float = 3600,
         repeat: Repeat | None = None,
+        config: str = "",
     ) -> Dispatch:
         """From what the files give.
 
-        firms: firm by estate · units: unit by point id · say, repeat: see AlarmBook.
+        firms: firm by estate · units: unit by point id · say, repeat: see AlarmBook · config: hash of the
+        configuration, kept with every occurrence.
         """
         book = AlarmBook(rules, assets, firms=firms, units=units, cards=cards, say=say, repeat=repeat)
         orders = OrderBook(matrix, assets, book.alarms, calendars=calendars, firms=firms)
         announcer = Announcer(matrix, orders.orders, book.alarms, assets, roster)
-        return cls(book, orders, announcer, watchdog_s=watchdog_s)
+        return cls(book, orders, announcer, watchdog_s=watchdog_s, config=config)
 
     # ── what comes in ─────────────────────────────────────────────────────────────────────────────
 
@@ -179,6 +196,10 @@ class Dispatch:
         self._extra.append(("asset_mode", asset.id, asset.estate, {"mode": mode}))
         return self.book.set_mode(asset, mode, cmd), {"asset": asset.id, "mode": mode}
 
+    def freeze(self, kept: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]], now: Ms) -> Outcome:
+        """Evidence of occurrences: rows of `occurrences.due` with what was read around them."""
+        return self._finish([self.occurrences.frozen(row, evidence, now) for row, evidence in kept])
+
     def watchdog_due(self, now: Ms) -> bool:
         """Whether the next tick sends the test notice."""
         return self._watchdog_ms > 0 and now // self._watchdog_ms != self._slot
@@ -246,7 +267,8 @@ class Dispatch:
         events, self._pending = [*self._pending, *fresh], []
         for book in self.books:
             events += book.step(events, self._now)
-        notices = self.announcer.notices(events)
+        notices, held = self.silences.hold(self.announcer.notices(events))
+        events += held
         for e in events:
             if e.kind == "watchdog.fired":
                 notices.append(watchdog_notice(e.estate, e.t, e.data["slot"]))

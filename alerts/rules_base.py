@@ -37,12 +37,17 @@ OWNERS: tuple[str, ...] = (
 )  # fmt: skip
 """Duty roles that may own a rule."""
 
+HAZARDS = ("", "general", "major")
+"""Grades of the hazard list that a rule may give its alarm; "" keeps it off the list."""
+
 ACCOUNT_S = 10.0
 """Interval in which an edge proves that suppressed points are alive."""
 
 _TEXTS = ("name", "cause", "consequence", "response")
 # What may change without changing what the detector's state means.
-_WORDING = frozenset({*_TEXTS, "priority", "event", "life", "latch", "time_limit_s", "owner", "source"})
+_WORDING = frozenset(
+    {*_TEXTS, "priority", "event", "life", "latch", "time_limit_s", "owner", "source", "hazard"}
+)
 
 
 def matches(tag: str, pattern: str) -> bool:
@@ -61,8 +66,8 @@ class Rule:
 
     tag: a point's tag, a glob (`ws.pump*.fault`) or several with `|` between · at: other parameters for
     single assets, by asset id (`{pump-high: {l: 0.68}}`) · latch: stays until somebody resets it on site ·
-    life: life safety · owner: the duty role that answers for the rule · source: standard and clause, or
-    where the figure is from.
+    life: life safety · hazard: its alarm goes on the hazard list with this grade · owner: the duty role
+    that answers for the rule · source: standard and clause, or where the figure is from.
     """
 
     kind: str
@@ -80,6 +85,7 @@ class Rule:
     time_limit_s: float
     owner: str
     source: str
+    hazard: Literal["", "general", "major"] = ""
     at: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -100,6 +106,11 @@ class Rule:
             yield f"priority: {self.priority!r} must be 1 (life safety) to 4 (maintenance)"
         if self.event not in EVENTS:
             yield f"event: {self.event!r} is unknown; known: {', '.join(EVENTS)}"
+        if self.hazard not in HAZARDS:
+            yield f"hazard: {self.hazard!r} is no grade; known: general, major"
+        yield from self._said()
+
+    def _said(self) -> Iterator[str]:
         if self.owner not in OWNERS:
             yield f"owner: {self.owner!r} is no duty role; known: {', '.join(OWNERS)}"
         if self.life and self.priority != 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
+from alerts.alarms_again import STANDING_S, UNACKED_S, Repeat
 from alerts.assess_book import Assessor
 from alerts.calendars import Roster, default_calendars
 from alerts.cards import Cards, Phones, cards_of
@@ -13,6 +14,7 @@ from alerts.graph import Graph, Reader
 from alerts.matrix import Matrix
 from alerts.matrix_rows import rows_of
 from alerts.notices_repeat import CallBook
+from alerts.rules_base import digest
 from gateway.app.policy import shipped_templates
 from gateway.app.setup import Setup
 from gateway.config import yamlmarks
@@ -53,13 +55,28 @@ def make_dispatch(setup: Setup, state: StateStore) -> Dispatch:
         firms=setup.site.firm_of,
         units={p.id: p.unit for p in setup.points.values()},
         watchdog_s=setup.site.file.watchdog.notice_s,
+        repeat=repeat_of(setup),
+        config=config_of(setup),
     )
     dispatch.orders.templates = shipped_templates()
     dispatch.book.kin.use(graph_of(setup))
     dispatch.add(Assessor(dispatch.book, dispatch.orders))
+    dispatch.orders.templates = shipped_templates()
     dispatch.add(CallBook(dispatch.orders.orders))
     dispatch.load([(kind, i, "", body) for kind in dispatch.kinds for i, body in state.records(kind)])
     return dispatch
+
+
+def repeat_of(setup: Setup) -> Repeat:
+    """When alarms are announced again: the shipped times under those of the site file; 0 is never."""
+    own = setup.site.file.alarms
+    return Repeat({**UNACKED_S, **own.repeat_s}, {**STANDING_S, **own.realarm_s})
+
+
+def config_of(setup: Setup) -> str:
+    """12 hex digits over the site's files and all that its rules say; kept with every occurrence."""
+    written = {p.name: p.read_text(encoding="utf-8") for p in setup.site.files}
+    return digest({"files": written, "rules": setup.rules.hash})
 
 
 def graph_of(setup: Setup) -> Graph:

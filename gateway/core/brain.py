@@ -185,6 +185,10 @@ class Brain:
                 out.append(replace(f, late=True) if now - f.t > LATE_MS else f)
         return out
 
+    def owner(self, point: str) -> str:
+        """The edge that reads a point; "" for the core's own."""
+        return self._owner(point)
+
     def _owner(self, point: str) -> str:
         return self._device_of.get(point, ("", ""))[0]
 

@@ -22,6 +22,7 @@ from gateway.core.asks import Asks
 from gateway.core.balance import Balance
 from gateway.core.brain import Brain
 from gateway.core.edges import Edges
+from gateway.core.freezer import Freezer
 from gateway.core.hub import Hub
 from gateway.core.inbox import Inbox
 from gateway.core.intake import Heard, Intake, Readings, Turn
@@ -95,6 +96,7 @@ class Core:
         self.presence = Presence(self.edges, self.brain, self.balance, self.intake)
         self.reconciler = Reconciler(parts.dispatch.book, self.brain, estates)
         self.selfcheck = SelfCheck(parts.state, site, self.edges, parts.data_dir)
+        self.freezer = Freezer(parts.dispatch, parts.samples, parts.rules, self.view, self.presence.behind)
         self.words = Words(parts.rules, self.view.point, site.timezone)
         self.writer = Writer(parts.clock, self._while_stuck)
         self.receipts = Receipts(parts.bus, self.edges, self.applied, parts.clock)
@@ -308,6 +310,9 @@ class Core:
         self.view.lost = [e.id for e in self.edges.all.values() if not e.present(now)]
         self._tell_values(self.view.take(own, now), now)
         self._tell_values(self.view.expire(now), now)
+        frozen = await self.freezer.run(now)
+        if frozen is not None:
+            await self._commit(frozen, [], [])
         self.last_turn = now
         if self.clock.monotonic() - self._since_snapshot >= SNAPSHOT_S:
             await self.snapshot()

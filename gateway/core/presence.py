@@ -21,6 +21,12 @@ class Presence:
     def __init__(self, edges: Edges, brain: Brain, balance: Balance, intake: Intake) -> None:
         self._edges, self._brain, self._balance, self._intake = edges, brain, balance, intake
 
+    def behind(self, point: str, now: Ms) -> bool:
+        """Whether values of a point may be on their way: its edge is silent, or its backlog drains."""
+        gateway = self._brain.owner(point)
+        silent = gateway in self._edges and not self._edges[gateway].present(now)
+        return silent or gateway in self._brain.fills
+
     def core_was_away(self, newest: Samples, now: Ms) -> None:
         """Nobody knows what an edge did meanwhile, until it is seen on the same connection as before.
 

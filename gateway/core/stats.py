@@ -15,6 +15,8 @@ KINDS = (
     *ALARMS,
     "alarm.oos",
     "alarm.oos_end",
+    "permit.started",
+    "permit.ended",
     "asset.registered",
     "asset.mode",
     "gateway.online",

@@ -103,6 +103,10 @@ class View:
         """Static truth of a point."""
         return self._points.get(point)
 
+    def points_on(self, asset: str) -> list[str]:
+        """Ids of the points of an asset."""
+        return [p.id for p in self._points.values() if p.asset == asset]
+
     def point_of(self, series: int) -> str:
         """Point id of a series, "" when unknown."""
         return self._ids.get(series, "")

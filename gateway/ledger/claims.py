@@ -91,6 +91,16 @@ def _own(asset: Asset, e: Event, open_: _Open) -> None:
         )  # fmt: skip
     elif e.kind == "alarm.oos_end":
         open_.end(f"oos:{e.subject}", e.t)
+    elif e.kind == "permit.started":
+        open_.begin(
+            f"permit:{e.subject}",
+            Claim(
+                TimeClass.DOWN_PLANNED, e.t, None, e.id, str(e.data["permit"]),
+                announced=e.data["announced"], permit_end=int(e.data["until"]),
+            ),
+        )  # fmt: skip
+    elif e.kind == "permit.ended":
+        open_.end(f"permit:{e.subject}", e.t)
 
 
 def _mode(e: Event, open_: _Open) -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from alerts.alarms import State, alarm_id
-from alerts.desk import KINDS, Dispatch
+from alerts.desk import Dispatch
 from alerts.matrix import Matrix
 from gateway.errors import BadInput, Conflict, NotFound
 from tests.unit.alerts_life.life_kit import (
@@ -98,7 +98,7 @@ def test_a_restart_neither_repeats_nor_forgets(desk: Dispatch) -> None:
         records |= {(k, i): (k, i, e, b) for k, i, e, b in desk.tick(t).records}
     fresh = make_desk()
     fresh.load(records.values())
-    assert {k for k, *_ in fresh.dump()} <= set(KINDS)
+    assert {k for k, *_ in fresh.dump()} <= set(fresh.kinds)
     key = lambda r: (r[0], r[1])  # noqa: E731 - a name for what follows
     assert sorted(fresh.dump(), key=key) == sorted(desk.dump(), key=key), (
         "the records of each turn are the whole state"
