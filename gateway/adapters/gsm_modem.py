@@ -25,7 +25,11 @@ SLICE_S = 0.2
 
 
 class Port(Protocol):
-    """A serial port that is open; `read` waits at most SLICE_S."""
+    """A serial port that is open; `read` waits at most SLICE_S for as many as are asked for."""
+
+    @property
+    def in_waiting(self) -> int:
+        """How many are there already."""
 
     def read(self, size: int = 1) -> bytes:
         """What is there; b"" after the time."""
@@ -185,7 +189,7 @@ class Modem:
 
     def _fill(self) -> None:
         try:
-            self._buffer += self._port.read(256)
+            self._buffer += self._port.read(max(1, self._port.in_waiting))
         except OSError as e:
             raise Retryable(f"the serial port failed: {e}") from e
         if len(self._buffer) > 65_536:
