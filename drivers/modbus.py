@@ -92,7 +92,7 @@ class _BusDriver(ModbusDriver):
         end = self._clock.monotonic() + seconds
         if seconds > TIMER_S:
             await self._clock.sleep_real(seconds - TIMER_S)
-        while self._clock.monotonic() < end:
+        while self._clock.monotonic() < end:  # noqa: ASYNC110  # no event and no timer is this exact
             await asyncio.sleep(0)
 
     async def _recover(self, ask: Ask, error: DeviceError, until: float) -> DeviceError:

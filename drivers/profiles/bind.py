@@ -44,7 +44,7 @@ class BoundModel:
         decoded = self._decoder.decode(answer)
         if self._guards:
             self._apply_guards(decoded)
-        if decoded.q.any():
+        if np.count_nonzero(decoded.q):
             self.doubted.update(reason_of(q) for q in decoded.q[decoded.q != GOOD].tolist())
         return decoded
 

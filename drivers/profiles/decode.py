@@ -54,6 +54,7 @@ class _Window:
     """Everything about the points that lie wholly inside one block, as columns."""
 
     index: NDArray[np.intp]
+    good: NDArray[np.uint8]  # the quality of all when nothing is wrong
     gather: NDArray[np.intp]  # (n, 4) positions in the answer, most significant first; past the end = 0
     swap: NDArray[np.bool_]
     mask: U64
@@ -99,11 +100,11 @@ class Decoder:
         words = answer.words
         if len(words) != answer.block.count:
             raise ValueError(f"{len(words)} words for a block of {answer.block.count}")
+        window = self._window(answer.block)
+        if window.word is not None:
+            return _plain(window, words[window.word])
         # A register can hold any bit pattern, signalling NaNs and infinities included; _run judges them.
         with np.errstate(invalid="ignore", over="ignore"):
-            window = self._window(answer.block)
-            if window.word is not None:
-                return _plain(window, words[window.word])
             return _run(window, words, answer.block)
 
     def _window(self, block: Block) -> _Window:
@@ -133,6 +134,7 @@ def _columns(points: Sequence[PointSpec], index: list[int], block: Block) -> _Wi
     plain = bool(points) and all(_is_plain(p, m) for p, m in zip(points, masks, strict=True))
     return _Window(
         index=np.array(index, np.intp),
+        good=np.full(len(index), GOOD, np.uint8),
         gather=np.array([_positions(p, block) for p in points], np.intp).reshape(len(points), 4),
         swap=np.array([parse_order(p.order, _order_words(p))[1] for p in points], np.bool_),
         mask=np.array(masks, np.uint64),
@@ -198,7 +200,7 @@ def _plain(w: _Window, raw: NDArray[np.uint16]) -> Decoded:
         v[w.signed] = raw[w.signed].view(np.int16)
     if w.scaled:
         v = v * w.multiply / w.divide + w.offset
-    q = np.full(len(raw), GOOD, np.uint8)
+    q = w.good.copy()
     if w.bounded:
         outside = (v < w.low) | (v > w.high)
         if outside.any():
@@ -220,7 +222,7 @@ def _run(w: _Window, words: NDArray[np.uint16], block: Block) -> Decoded:
     field = (raw & w.mask) >> w.shift
     v = field.astype(np.float64)
     bad_digit = _numbers(w, parts, raw, v)
-    q = np.full(len(w.index), GOOD, np.uint8)
+    q = w.good.copy()
     if len(w.counters):
         q[w.counters[np.abs(v[w.counters]) >= EXACT]] = TOO_BIG_Q
     if len(w.choice):

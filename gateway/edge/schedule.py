@@ -15,6 +15,8 @@ SLOT_MS = 20
 """Deadlines are rounded up to slots: at low load the cost is wake-ups, not points."""
 FAST_SLOT_MS = 10
 """For periods below a second."""
+BURST_MS = 100
+"""Keys are spread over instants this far apart: what is due together shares wake-ups, ticks and messages."""
 OVERLOAD = 3
 """Cycles after which a line counts as overloaded."""
 
@@ -52,9 +54,9 @@ class Grid:
         """
         if period_ms <= 0:
             raise ValueError(f"a period of {period_ms} ms is not possible")
-        offset = zlib.crc32(key.encode()) % max(1, int(period_ms)) + lead_ms
+        spread = zlib.crc32(key.encode()) % max(1, int(period_ms)) // BURST_MS * BURST_MS
         self._jobs[job] = (period_ms, urgent)
-        offset = _ceil(offset, period_ms) % period_ms
+        offset = _ceil(spread + lead_ms, period_ms) % period_ms
         self._push(job, start + (offset - start) % period_ms)
 
     def resume(self, job: int, period_ms: float, due: float, *, urgent: bool = False) -> None:

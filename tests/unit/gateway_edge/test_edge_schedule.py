@@ -40,7 +40,7 @@ def test_the_same_key_shares_its_instants_and_keys_are_spread() -> None:
     for job in range(40):
         grid.add(job, 1000, start=0, key="one" if job < 2 else f"key {job}")
     assert grid.deadline(0) == grid.deadline(1)
-    assert len({grid.deadline(job) for job in range(2, 40)}) > 15
+    assert len({grid.deadline(job) for job in range(2, 40)}) > 5
     assert all(grid.deadline(job) % SLOT_MS == 0 for job in range(40))
 
 
