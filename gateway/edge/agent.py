@@ -194,8 +194,8 @@ class Edge:
         if self._adopted is not None:
             self._adopted(self._config)
         log.info(
-            "configuration applied cfg=%s kept=%d stopped=%s started=%s",
-            config.cfg_hash, len(change.kept), change.stopped, change.started,
+            "configuration applied cfg=%s kept=%d changed=%s stopped=%s started=%s",
+            config.cfg_hash, len(change.kept), change.changed, change.stopped, change.started,
         )  # fmt: skip
         return change
 
