@@ -299,7 +299,7 @@ class Roster:
                 return
             edges = [a, *(t for t in cuts if a < t < b), min(b, end)]
             for x, y in pairwise(edges):
-                if not cuts or any(True for _ in self._present(shift.people, x)):
+                if not self.absences or next(self._present(shift.people, x), None):
                     yield x, y
 
     def changes(self, role: str, estate: str, start: Ms, end: Ms) -> Iterator[tuple[Ms, People, People]]:
