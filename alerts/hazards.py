@@ -156,7 +156,7 @@ class HazardBook:
 
     def _fix(self, h: Hazard, cmd: Command) -> dict[str, Any]:
         words = text(cmd, "proof")
-        files = [str(f) for f in cmd.data.get("files") or []][:20]
+        files = [str(f) for f in cmd.data.get("files") or ()][:20]
         h.proof.append({"t": cmd.received_at, "by": cmd.actor.id, "text": words, "files": files})
         h.fixed_by, h.fixed_at = cmd.actor.id, cmd.received_at
         return {"evidence": words, "files": files}

@@ -26,14 +26,18 @@ from dashboards.api import (
     answers,
     demo,
     edges,
+    hazards,
     history,
     live,
+    occurrences,
     orders,
+    permits,
     photos,
     points,
     public,
     reference,
     settings,
+    silences,
     stats,
 )
 from dashboards.http import Wall
@@ -45,8 +49,9 @@ from gateway.ports import AccountStore, Clock, Desk
 log = logging.getLogger(__name__)
 
 ROUTERS = (
-    account.router, photos.router, live.router, alarms.router, orders.router, history.router, stats.router, public.router,
-    settings.router, demo.router, points.router, edges.router, answers.router,
+    account.router, photos.router, live.router, alarms.router, orders.router, history.router, stats.router,
+    public.router, settings.router, demo.router, points.router, edges.router, answers.router,
+    occurrences.router, silences.router, permits.router, hazards.router,
 )  # fmt: skip
 
 

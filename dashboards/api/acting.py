@@ -20,11 +20,13 @@ from dashboards.problems import Problem
 from gateway.errors import Conflict
 from gateway.model import Command, Ms
 
+Thing = Literal["alarm", "order", "silence", "permit", "hazard"]
+"""Kinds of records that people act on, each with an id of its own in the path."""
 DAY: Ms = 86_400_000
 OLDEST: Ms = 7 * DAY
 AHEAD: Ms = 60_000
-INNER = ("memory", "keep")
-"""Where the core keeps its own notes in a stored alarm and in a stored order."""
+INNER = ("memory", "keep", "notices", "told_overdue")
+"""Where the core keeps its own notes in what is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Acting:
         return reply(result, headers=headers)
 
 
-def acting(kind: Literal["alarm", "order"], action: str) -> Callable[..., Awaitable[Acting]]:
+def acting(kind: Thing, action: str) -> Callable[..., Awaitable[Acting]]:
     """A dependency: may this caller do this to the alarm or order of the path? 403 by role, 404 by scope."""
     guard: Caller = Depends(need(action))
 
@@ -65,7 +67,7 @@ def acting(kind: Literal["alarm", "order"], action: str) -> Callable[..., Awaita
     return check
 
 
-async def find(caller: Caller, kind: Literal["alarm", "order"], id: str) -> dict[str, Any]:  # noqa: A002 - as above
+async def find(caller: Caller, kind: Thing, id: str) -> dict[str, Any]:  # noqa: A002 - as above
     """The record within the caller's scope. Raises Problem 404: what is outside does not exist."""
     record = await asyncio.to_thread(caller.web.desk.state.record, kind, id)
     if record is None or not caller.web.directory.allows_body(caller.scope, record):

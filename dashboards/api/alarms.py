@@ -12,6 +12,7 @@ from dashboards.access.people import active, actor_of
 from dashboards.access.permissions import allows
 from dashboards.api.acting import Acting, acting, find, shown
 from dashboards.api.bodies import Ack, Assign, NoteBody, OutOfService, Plain, Reset, Shelve
+from dashboards.api.bodies_life import Judge
 from dashboards.api.deps import Caller, need, reply
 from dashboards.api.history import event_json
 from dashboards.problems import Problem
@@ -62,6 +63,12 @@ async def assign(body: Assign, act: Annotated[Acting, Depends(acting("alarm", "a
 @router.post("/{id}/note")
 async def note(body: NoteBody, act: Annotated[Acting, Depends(acting("alarm", "alarm.note"))]) -> Response:
     """Write a note."""
+    return await act.do(body)
+
+
+@router.post("/{id}/judge", summary="Judge an alarm")
+async def judge(body: Judge, act: Annotated[Acting, Depends(acting("alarm", "alarm.judge"))]) -> Response:
+    """Was it right? True, false or a nuisance; the newest verdict of an occurrence counts."""
     return await act.do(body)
 
 

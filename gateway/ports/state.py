@@ -57,8 +57,10 @@ class StateStore(Protocol):
     def series(self, points: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
         """Registry ids of (asset, tag); made when missing, never reused."""
 
-    def records(self, kind: str, *, estate: str | None = None) -> list[tuple[str, dict[str, Any]]]:
-        """Current records of a kind: (id, body)."""
+    def records(
+        self, kind: str, *, estate: str | None = None, prefix: str = ""
+    ) -> list[tuple[str, dict[str, Any]]]:
+        """Current records of a kind, by id: (id, body); with `prefix` only those whose id begins with it."""
 
     def record(self, kind: str, id: str) -> dict[str, Any] | None:  # noqa: A002 - the word of the field
         """One current record."""

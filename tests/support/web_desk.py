@@ -158,6 +158,18 @@ def alarm(id_: str, asset: str, **more: Any) -> dict[str, Any]:
     return base | more
 
 
+def life_record(kind: str, id_: str) -> dict[str, Any]:
+    """A running silence, a coming permit or an open hazard on pump-1, with what its list reads."""
+    base = {"id": id_, "estate": "garden", "version": 1, "changed_by": "olga", "changed_at": 1}
+    own: dict[str, dict[str, Any]] = {
+        "silence": {"ended_at": None, "until": 2, "notices": [], "match": {"asset": "pump-1"}},
+        "permit": {"assets": ["pump-1"], "state": "coming", "start": 2, "until": 3, "announced_at": 1},
+        "hazard": {"asset": "pump-1", "system": "water", "state": "open", "overdue": False, "deadline": 9,
+                   "source": "manual", "proof": [], "told_overdue": False},
+    }  # fmt: skip
+    return base | own[kind]
+
+
 def order(id_: str, asset: str, party: str, **more: Any) -> dict[str, Any]:
     estate, system = ASSETS[asset]
     base = {

@@ -154,11 +154,17 @@ class SqlState(Accounts, Notices):
         """One record by itself, for what changes outside a turn of the core; None deletes."""
         self.commit(Commit(records=[(kind, id, estate, body)]))
 
-    def records(self, kind: str, *, estate: str | None = None) -> list[tuple[str, dict[str, Any]]]:
-        """Current records of a kind, by id."""
+    def records(
+        self, kind: str, *, estate: str | None = None, prefix: str = ""
+    ) -> list[tuple[str, dict[str, Any]]]:
+        """Current records of a kind, by id; with `prefix` only those whose id begins with it."""
         query = sa.select(records.c.id, records.c.body).where(records.c.kind == kind).order_by(records.c.id)
         if estate is not None:
             query = query.where(records.c.estate == estate)
+        if prefix:
+            query = query.where(records.c.id.startswith(prefix, autoescape=True))
+            if self.is_sqlite:  # its LIKE does not use the key; text compares by bytes there
+                query = query.where(records.c.id >= prefix, records.c.id < prefix + chr(0x10FFFF))
         with self.reading() as con:
             return [(id, orjson.loads(body)) for id, body in con.execute(query)]  # noqa: A001 - as above
 

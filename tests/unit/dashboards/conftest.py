@@ -12,7 +12,7 @@ from dashboards.app import create_app
 from dashboards.web import WebOptions
 from gateway.adapters.clock import ManualClock
 from gateway.model import ROLES
-from tests.support.web_desk import WebDesk, alarm, order
+from tests.support.web_desk import WebDesk, alarm, life_record, order
 from tests.support.web_site import HASHER, Build, Site
 
 
@@ -34,6 +34,8 @@ async def build(tmp_path: Path) -> AsyncIterator[Build]:
         desk.put("order", order("o1", "lift-1", "LM"))
         desk.put("order", order("o2", "pump-1", "TE"))
         desk.put("order", order("o9", "lift-9", "LM"))
+        for kind, id_ in (("silence", "si-1"), ("permit", "pm-1"), ("hazard", "hz-1")):
+            desk.state.put_record(kind, id_, "garden", life_record(kind, id_))
         return site
 
     yield make

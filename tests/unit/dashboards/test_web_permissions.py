@@ -16,6 +16,7 @@ from gateway.model import ROLES
 from tests.support.web_desk import order
 from tests.support.web_site import HASHER, PASSWORD, Build, Site
 
+NOUNS = ("alarm.", "order.", "drill.", "asset.", "silence.", "permit.", "hazard.")
 DOC = Path(__file__).parents[3] / "docs" / "permissions.md"
 REASON = {"reason": "because"}
 COST = {"kind": "part", "what": "bearing", "quantity": 2, "unit_price_fen": 1250}
@@ -34,6 +35,26 @@ CALLS: dict[str, tuple[str, str, Any]] = {
     "alarm.assign": ("POST", "/alarms/a1/assign", {"to": "technician"}),
     "alarm.note": ("POST", "/alarms/a1/note", {"text": "x"}),
     "alarm.oos": ("POST", "/alarms/a1/oos", {"minutes": 60, "permit": "P-17"}),
+    "alarm.judge": ("POST", "/alarms/a1/judge", {"verdict": "false"}),
+    "silence.create": (
+        "POST",
+        "/silences",
+        {"estate": "garden", "match": {"asset": "pump-1"}, "minutes": 30, **REASON},
+    ),
+    "silence.end": ("POST", "/silences/si-1/end", {}),
+    "permit.announce": (
+        "POST",
+        "/permits",
+        {"assets": ["pump-1"], "number": "P-1", "person": "Chen", "until": 1_790_003_600_000, **REASON},
+    ),
+    "permit.withdraw": ("POST", "/permits/pm-1/withdraw", {}),
+    "permit.end": ("POST", "/permits/pm-1/end", {}),
+    "view.hazards": ("GET", "/hazards", None),
+    "hazard.report": ("POST", "/hazards", {"asset": "pump-1", "text": "open pit"}),
+    "hazard.assign": ("POST", "/hazards/hz-1/assign", {"to": "technician"}),
+    "hazard.fix": ("POST", "/hazards/hz-1/fix", {"proof": "covered"}),
+    "hazard.refuse": ("POST", "/hazards/hz-1/refuse", REASON),
+    "hazard.verify": ("POST", "/hazards/hz-1/verify", {}),
     "alarm.reset": ("POST", "/alarms/a1/reset", {"evidence": "seen"}),
     "order.create": ("POST", "/orders", {"asset": "lift-1", "text": "it rattles"}),
     "order.release": ("POST", "/orders/o1/release", {}),
@@ -130,7 +151,7 @@ def test_the_display_sees_the_wall_and_nothing_else() -> None:
 
 
 def test_the_core_allows_what_the_web_allows() -> None:
-    acts = {a for a in ACTIONS if a.startswith(("alarm.", "order.", "drill.", "asset."))}
+    acts = {a for a in ACTIONS if a.startswith(NOUNS)}
     assert acts == set(MAY)
     for action in acts:
         assert ACTIONS[action][1] == MAY[action], action
