@@ -22,10 +22,10 @@ CTRL_Z, ESCAPE = b"\x1a", b"\x1b"
 class Card:
     """How the modem, its card and its network are; change it while it runs.
 
-    pin: answer to +CPIN? ("": no card) · registered: stat of +CREG · silent: answers nothing · garbage:
-    sends noise in place of answers · cms: error code for the next messages (0: none) · answer: what the called
-    person does ("answer", "busy", "nothing") · key: what they press, "" nothing · chatter: sends lines that
-    nobody asked for, too.
+    pin: answer to +CPIN?, "" no card · registered: stat of +CREG · silent: answers nothing · garbage: sends
+    noise in place of answers · cms: error code for the next messages (0: none) · answer: what the one who
+    is called does ("answer", "busy", "nothing") · key: what they press, "" nothing · chatter: sends lines
+    that nobody asked for, too.
     """
 
     pin: str = "READY"

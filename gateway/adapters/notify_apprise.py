@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import sys
 import threading
+import warnings
+from collections.abc import Callable
+from functools import cache
 from types import ModuleType
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from gateway.adapters.notify_http import AGAIN, field
 from gateway.errors import BadInput, MissingExtra, Permanent, Retryable
@@ -42,11 +45,7 @@ class AppriseNotifier:
         self._made(url.replace("{address}", "somebody"))
 
     def _made(self, url: str) -> Any:
-        try:
-            import apprise
-        except ImportError as e:
-            raise MissingExtra("channels need the extra: pip install 'steward-gateway[core]'") from e
-        plugin = apprise.Apprise.instantiate(url)
+        plugin = _instantiate()(url)
         if not plugin:
             raise BadInput(
                 f"the channel address {self.scheme}:… is not known", field="channels.url",
@@ -92,6 +91,20 @@ class AppriseNotifier:
             raise (Retryable if code in BUSY else Permanent)(f"code {code}: {words}"[:300])
 
 
+@cache
+def _instantiate() -> Callable[[str], Any]:
+    """Apprise's maker of plugins. Its modules load late, and import what Python is about to drop."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            from apprise import Apprise
+        except ImportError as e:
+            raise MissingExtra("channels need the extra: pip install 'steward-gateway[core]'") from e
+        Apprise.instantiate("json://127.0.0.1")
+    make: Callable[[str], Any] = Apprise.instantiate
+    return make
+
+
 def text_of(notice: Notice) -> str:
     """Title, body and link; both languages, Chinese first."""
     lines = [t.get(k, "") for t in (notice.title, notice.body) for k in ("zh", "en")]
@@ -116,6 +129,9 @@ class _Requests(ModuleType):
     def post(self, url: str, *args: Any, **more: Any) -> Any:
         """See requests.post."""
         more["headers"] = {**(more.get("headers") or {}), "Idempotency-Key": quote(_CALL.key, safe=":-_.@")}
+        sign = (more.get("params") or {}).get("sign")
+        if sign:  # DingTalk's plugin encodes it, and `requests` would do so once more
+            more["params"] = {**more["params"], "sign": unquote(sign)}
         if _CALL.base:
             there = urlsplit(_CALL.base)
             url = urlunsplit(urlsplit(url)._replace(scheme=there.scheme, netloc=there.netloc))
