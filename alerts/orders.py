@@ -173,6 +173,8 @@ class OrderBook:
             order = self.orders[id_]
             if order.party != party or order.drill != alarm.drill or order.state not in WAITING | AT_WORK:
                 continue
+            if order.plan:
+                continue  # maintenance is one thing, a failure another
             if order.life == alarm.life and (not alarm.life or order.event == alarm.event):
                 return order
         return None
@@ -321,7 +323,7 @@ class OrderBook:
             return order.incident
         for id_ in reversed(self._by_asset.get(alarm.asset, ())):
             order = self.orders[id_]
-            if order.open and order.drill == alarm.drill:
+            if order.open and order.drill == alarm.drill and not order.plan:
                 return order.incident
         return make_id("inc", alarm.occurrence)
 

@@ -33,6 +33,7 @@ from dashboards.api import (
     orders,
     permits,
     photos,
+    plans,
     points,
     public,
     reference,
@@ -49,7 +50,7 @@ from gateway.ports import AccountStore, Clock, Desk
 log = logging.getLogger(__name__)
 
 ROUTERS = (
-    account.router, photos.router, live.router, alarms.router, orders.router, history.router, stats.router,
+    account.router, photos.router, plans.router, live.router, alarms.router, orders.router, history.router, stats.router,
     public.router, settings.router, demo.router, points.router, edges.router, answers.router,
     occurrences.router, silences.router, permits.router, hazards.router,
 )  # fmt: skip

@@ -16,6 +16,7 @@ import orjson
 from argon2 import PasswordHasher
 
 from alerts.desk import Dispatch
+from alerts.plans import PlanBook
 from dashboards.access.passwords import Passwords
 from dashboards.access.people import ensure_admin, seed_people
 from dashboards.access.permissions import allows
@@ -151,6 +152,9 @@ async def _serve(
         )
     )  # fmt: skip
     writes.loop = edges.loop = answers.loop = CoreLoop(core)
+    for book in dispatch.books:
+        if isinstance(book, PlanBook):
+            book.value_of = lambda point: core.view.value(point, clock.now())
     await asyncio.to_thread(_people, setup, places, state, demo)
     desk = CoreDesk(core, lambda actor, action: allows(actor.role, action))
     gateways = {

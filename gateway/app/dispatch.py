@@ -14,8 +14,9 @@ from alerts.graph import Graph, Reader
 from alerts.matrix import Matrix
 from alerts.matrix_rows import rows_of
 from alerts.notices_repeat import CallBook
+from alerts.plans import PlanBook
 from alerts.rules_base import digest
-from gateway.app.policy import shipped_templates
+from gateway.app.policy import shipped_plans, shipped_templates
 from gateway.app.setup import Setup
 from gateway.config import yamlmarks
 from gateway.ports import StateStore
@@ -59,6 +60,7 @@ def make_dispatch(setup: Setup, state: StateStore) -> Dispatch:
         config=config_of(setup),
     )
     dispatch.orders.templates = shipped_templates()
+    dispatch.add(PlanBook(dispatch.orders, shipped_plans(setup.roles), setup.site.timezone))
     dispatch.book.kin.use(graph_of(setup))
     dispatch.add(Assessor(dispatch.book, dispatch.orders))
     dispatch.orders.templates = shipped_templates()

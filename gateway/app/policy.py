@@ -11,6 +11,7 @@ from alerts.checklists import Templates, templates_of
 from alerts.matrix import EVENTS, DutyRole, Row
 from alerts.matrix_proof import Hole
 from alerts.matrix_rows import roles_of, rows_of
+from alerts.plans_state import PlanTemplate, plan_templates_of
 from alerts.rules import Rule, rule_from_dict
 from alerts.ruleset import RuleSet, merge
 from gateway.config import yamlmarks
@@ -98,6 +99,12 @@ def shipped_templates() -> Templates:
     """Checklists and demands of work orders."""
     data, marks = shipped("checklists.yaml")
     return templates_of(data, events=EVENTS, kinds=SYSTEMS, at=marks.at)
+
+
+def shipped_plans(roles: Mapping[str, DutyRole]) -> tuple[PlanTemplate, ...]:
+    """Preventive plans of every asset class."""
+    data, marks = shipped("plans.yaml")
+    return plan_templates_of(data, roles=list(roles), classes=SYSTEMS, at=marks.at)
 
 
 def rows_of_site(site: Site, roles: Mapping[str, DutyRole], problems: list[BadInput]) -> tuple[Row, ...]:

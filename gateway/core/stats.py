@@ -163,7 +163,7 @@ def _stamps(events: Iterable[Event]) -> dict[str, dict[str, Event]]:
     """First event of each kind by order; drills and tests of assets in commissioning left out."""
     out: dict[str, dict[str, Event]] = {}
     for e in events:
-        real = not (e.data.get("drill") or e.data.get("commissioning"))
+        real = not (e.data.get("drill") or e.data.get("commissioning") or e.data.get("source") == "plan")
         if e.kind.startswith("order.") and real:
             kind = "order.arrived" if e.kind in _ARRIVED else e.kind
             out.setdefault(e.subject, {}).setdefault(kind, e)

@@ -179,6 +179,12 @@ class View:
             if self.allows(scope, name.split("/", 1)[0])
         }
 
+    def value(self, name: str, now: Ms) -> Value | None:
+        """One value as of now, as `values` gives it; None when there is none."""
+        if name not in self._last:
+            return None
+        return self._shown(name, stale=bool(self._stale_at(now)[self._rows[name]]))
+
     def stale(self) -> int:
         """How many values are stale."""
         return int(self._c.stale.sum())

@@ -133,6 +133,11 @@ class WebDesk:
         self._state.put_record(kind, body["id"], body["estate"], body)
         self.hub.publish(body["estate"], "a" if kind == "alarm" else "o", body, body["system"])
 
+    def keep(self, kind: str, id_: str, asset: str, **more: Any) -> None:
+        """Keep a record of another kind."""
+        estate = ASSETS[asset][0]
+        self._state.put_record(kind, id_, estate, {"id": id_, "asset": asset, "estate": estate, **more})
+
     def stream(self, scope: Scope, after: int | None) -> AsyncIterator[Message]:
         return self.hub.subscribe(scope, after)
 

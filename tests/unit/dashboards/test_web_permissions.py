@@ -16,7 +16,7 @@ from gateway.model import ROLES
 from tests.support.web_desk import order
 from tests.support.web_site import HASHER, PASSWORD, Build, Site
 
-NOUNS = ("alarm.", "order.", "drill.", "asset.", "silence.", "permit.", "hazard.")
+NOUNS = ("plan.", "report.", "city.", "sample.", "case.", "alarm.", "order.", "drill.", "asset.", "silence.", "permit.", "hazard.")
 DOC = Path(__file__).parents[3] / "docs" / "permissions.md"
 REASON = {"reason": "because"}
 COST = {"kind": "part", "what": "bearing", "quantity": 2, "unit_price_fen": 1250}
@@ -77,6 +77,10 @@ CALLS: dict[str, tuple[str, str, Any]] = {
     "order.verify": ("POST", "/orders/o1/verify", REASON),
     "order.close": ("POST", "/orders/o1/close", {}),
     "order.cancel": ("POST", "/orders/o1/cancel", REASON),
+    "plan.put": ("PUT", "/plans/p1", {"asset": "lift-1", "template": {}}),
+    "plan.move": ("POST", "/plans/p1/move", {"due": "2026-01-31", **REASON}),
+    "plan.last": ("POST", "/plans/p1/last", {"done": "2026-01-31", **REASON}),
+    "plan.pause": ("POST", "/plans/p1/pause", {"active": False, **REASON}),
     "asset.mode": ("PUT", "/assets/lift-1/mode", {"mode": "commissioning"}),
     "drill.start": ("POST", "/drill", {"asset": "lift-1"}),
     "point.write": ("POST", "/points/pump-1/ws.set_p/write", {"value": 0.4, **REASON}),
