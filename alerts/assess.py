@@ -8,7 +8,7 @@ end gives a share for every possible root; the shares add up to 1 and the larges
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,10 +48,15 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A possible root. `evidence`: the first step on the way to it, None for the alarm itself."""
+    """A possible root.
+
+    lag_ms: from its beginning to the consequence's · evidence: the first step on the way to it, None for the
+    alarm itself.
+    """
 
     alarm: Alarm
     confidence: float
+    lag_ms: Ms
     evidence: Evidence | None
 
     def as_dict(self) -> dict[str, Any]:
@@ -65,16 +70,17 @@ class Candidate:
             "confidence": self.confidence,
             "where": e.where if e else "self",
             "hops": e.hops if e else 0,
-            "lag_s": round(e.lag_ms / 1000, 1) if e else 0.0,
-            "first": e.lag_ms >= 0 if e else True,
+            "lag_s": round(self.lag_ms / 1000, 1),
+            "first": self.lag_ms >= 0,
         }
 
 
 class Judge:
     """Weighs causes. One per batch: it remembers what it has weighed."""
 
-    def __init__(self, kin: Kin) -> None:
-        self._kin = kin
+    def __init__(self, kin: Kin, delays: Callable[[str], float]) -> None:
+        """delays: seconds that a rule waits before it tells, by rule id."""
+        self._kin, self._delays = kin, delays
         self._causes: dict[str, list[Evidence]] = {}
 
     def rank(self, alarm: Alarm) -> list[Candidate]:
@@ -83,7 +89,10 @@ class Judge:
         first: dict[str, Evidence | None] = {}
         self._spread(alarm, 1.0, None, shares, first, (alarm.id,))
         known = {alarm.id: alarm} | {e.cause.id: e.cause for c in self._causes.values() for e in c}
-        found = [Candidate(known[i], round(min(s, SURE), 3), first[i]) for i, s in shares.items()]
+        found = [
+            Candidate(known[i], round(min(s, SURE), 3), self.began(alarm) - self.began(known[i]), first[i])
+            for i, s in shares.items()
+        ]
         return sorted(found, key=lambda c: (-c.confidence, c.alarm.raised_at, c.alarm.id))[:TOP]
 
     def _spread(
@@ -103,6 +112,10 @@ class Judge:
             else:
                 shares[alarm.id] += part
 
+    def began(self, alarm: Alarm) -> Ms:
+        """When the trouble began: a rule tells it after its delay, and a slow one must not look late."""
+        return alarm.raised_at - round(self._delays(alarm.rule) * 1000)
+
     def causes(self, alarm: Alarm) -> list[Evidence]:
         """Direct causes with their weights."""
         if alarm.id not in self._causes:
@@ -113,15 +126,26 @@ class Judge:
         kin = self._kin
         for asset, hops in kin.above(alarm).items():
             for cause in self._pool(kin.at(asset), alarm):
-                yield from _evidence("below", hops, cause, alarm)
+                yield from self._evidence("below", hops, cause, alarm)
         for cause in self._pool(kin.at(alarm.asset), alarm):
-            yield from _evidence("same", 0, cause, alarm)
+            yield from self._evidence("same", 0, cause, alarm)
         for cause in kin.peers(alarm):
-            yield from _evidence("line", 1, cause, alarm)
+            yield from self._evidence("line", 1, cause, alarm)
         if any(alarm.event in effects for effects in TABLES["estate"].values()):
             for cause in self._pool(kin.waters(alarm.estate), alarm):
                 if cause.asset != alarm.asset and cause.asset not in kin.above(alarm):
-                    yield from _evidence("estate", 1, cause, alarm)
+                    yield from self._evidence("estate", 1, cause, alarm)
+
+    def _evidence(self, where: Where, hops: int, cause: Alarm, alarm: Alarm) -> Iterator[Evidence]:
+        link = TABLES[where].get(cause.event, {}).get(alarm.event)
+        if link is None or not breaks(cause):
+            return
+        lag = self.began(alarm) - self.began(cause)
+        later = cause.id > alarm.id if lag == 0 else lag < 0
+        if later and (where != "below" or -lag > LAG_MS):
+            return  # among equals only what came first can be the cause
+        weight = link.weight * HOP ** max(0, hops - 1) * _plausible(lag, round(link.lag_s * 1000))
+        yield Evidence(cause, where, hops, lag, weight)
 
     @staticmethod
     def _pool(conditions: Iterable[Alarm], alarm: Alarm) -> list[Alarm]:
@@ -134,18 +158,6 @@ def _present(cause: Alarm, alarm: Alarm) -> bool:
     if not cause.occurrence or cause.drill or alarm.drill:
         return False
     return cause.active or (cause.cleared_at or 0) >= alarm.raised_at - GONE_MS
-
-
-def _evidence(where: Where, hops: int, cause: Alarm, alarm: Alarm) -> Iterator[Evidence]:
-    link = TABLES[where].get(cause.event, {}).get(alarm.event)
-    if link is None or not breaks(cause):
-        return
-    lag = alarm.raised_at - cause.raised_at
-    later = (lag, cause.id) < (0, alarm.id) if lag == 0 else lag < 0
-    if later and (where != "below" or -lag > LAG_MS):
-        return  # among equals only what came first can be the cause
-    weight = link.weight * HOP ** max(0, hops - 1) * _plausible(lag, round(link.lag_s * 1000))
-    yield Evidence(cause, where, hops, lag, weight)
 
 
 def _plausible(lag: Ms, limit: Ms) -> float:
@@ -166,11 +178,10 @@ def tell(alarm: Alarm, ranked: Sequence[Candidate], assets: Mapping[str, Asset])
     e = best.evidence
     if e is None or best.alarm.id == alarm.id:
         return {}
-    lag = alarm.raised_at - best.alarm.raised_at
-    root, mine = _named(best.alarm, assets), _asset(alarm, assets)
-    share = f"{best.confidence:.0%}"
-    zh = f"可能根因：{root['zh']}（置信度 {share}）：{_when(lag, 'zh')}；{_why(e, mine, best, assets)['zh']}"
-    en = f"Probable root: {root['en']} ({share}): {_when(lag, 'en')}; {_why(e, mine, best, assets)['en']}"
+    root = _named(best.alarm, assets)
+    why, share = _why(e, _asset(alarm, assets), best, assets), f"{best.confidence:.0%}"
+    zh = f"可能根因：{root['zh']}（置信度 {share}）：{_when(best.lag_ms, 'zh')}；{why['zh']}"
+    en = f"Probable root: {root['en']} ({share}): {_when(best.lag_ms, 'en')}; {why['en']}"
     others = [c for c in ranked[1:] if c.alarm.id != alarm.id]
     if others and others[0].confidence >= MENTIONED:
         second = _named(others[0].alarm, assets)
@@ -202,6 +213,8 @@ def _named(alarm: Alarm, assets: Mapping[str, Asset]) -> Text:
 
 
 def _when(lag: Ms, language: str) -> str:
+    if abs(lag) < 1000:
+        return {"zh": "同时发生", "en": "at the same time"}[language]
     seconds = abs(lag) / 1000
     n = f"{seconds:.0f}" if seconds < 120 else f"{seconds / 60:.0f}"
     unit = {"zh": "秒" if seconds < 120 else "分钟", "en": "s" if seconds < 120 else "min"}[language]
@@ -211,11 +224,11 @@ def _when(lag: Ms, language: str) -> str:
 
 
 def _why(e: Evidence, mine: Text, best: Candidate, assets: Mapping[str, Asset]) -> Text:
-    on = _asset(best.alarm, assets)
+    on, reads = _asset(best.alarm, assets), best.alarm.system == "gateway"
     return {
         "below": {
-            "zh": f"{mine['zh']}依赖{on['zh']}",
-            "en": f"{mine['en']} depends on it",
+            "zh": f"{on['zh']}负责采集{mine['zh']}" if reads else f"{mine['zh']}依赖{on['zh']}",
+            "en": f"it reads {mine['en']}" if reads else f"{mine['en']} depends on it",
         },
         "same": {"zh": "同一设施", "en": "the same facility"},
         "line": {"zh": "同一采集线路，先查线路", "en": "the same line to devices: look at the line first"},

@@ -39,11 +39,14 @@ class Assessor:
         fresh = [alarms[e.subject] for e in events if e.kind in NEWS and e.subject in alarms]
         if not fresh:
             return []
-        judge = Judge(self._book.kin)
+        judge = Judge(self._book.kin, self._delay)
         due = {a.id: a for x in fresh for a in (x, *self._followers(x))}
         out = [e for i in sorted(due) if due[i].active for e in self._judge(due[i], judge, now)]
         self._tell_roots({a.root for a in due.values() if a.root})
         return out
+
+    def _delay(self, rule: str) -> float:
+        return float(getattr(self._book.rules.get(rule), "on_delay_s", 0.0) or 0.0)
 
     def _followers(self, cause: Alarm) -> list[Alarm]:
         """What stood before the cause was noticed and may follow from it."""

@@ -49,6 +49,7 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "power_cut": Kind(("power",), 0, 1, "power.outage", 5, 2, text("市电停电", "Grid power lost")),
+    "phase_loss": Kind(("power",), 0, 1, "power.phase_a_lost", 5, 2, text("缺相", "One phase lost")),
     "genset_fail": Kind(("generator",), 0, 1, "generator.fail_to_start", 35, 1,
                         text("发电机启动失败", "Generator does not start")),
     "trap_passenger": Kind(("lift",), 0, 15, "lift.entrapment", 60, 1,
@@ -84,6 +85,10 @@ KINDS: Mapping[str, Kind] = {
                          text("剩余电流", "Residual current")),
     "transformer_hot": Kind(("power",), 10, 60, "power.transformer_hot", 30, 3,
                             text("变压器超温", "Transformer overheats")),
+    "transformer_trip": Kind(("power",), 20, 70, "power.transformer_trip", 5, 1,
+                             text("变压器过热跳闸", "Transformer overheats until it trips")),
+    "drain_blocked": Kind(("manhole",), 60, 600, "manhole.level_warn", 60, 3,
+                          text("管网堵塞", "Sewer blocked behind a manhole")),
     "light_out": Kind(("lighting",), 0, 2, "lighting.off_when_on", 60, 4,
                       text("照明回路断", "Lamps stay dark")),
     "septic_gas": Kind(("septic",), 3, 25, "septic.ch4", 30, 1, text("化粪池沼气", "Gas in the septic tank")),
@@ -160,7 +165,7 @@ class Faults:
     """Sets and clears faults of a plant and of its devices, and writes the truth.
 
     active: severity by (kind, target) · truth: every label so far · devices: (kind, severity) by device id.
-    A target is an asset id, or a device id for device faults, or an estate id for rain.
+    A target is an asset id, or a device or line id for device faults, or an estate id for rain.
     """
 
     plant: Plant
@@ -230,14 +235,14 @@ class Faults:
     def _hit_devices(self, kind: str, target: str) -> list[DevicePlan]:
         if kind not in DEVICE_KINDS:
             return []
-        return [d for _, d in self.layout.devices() if target in (d.asset, d.id)]
+        return [d for line, d in self.layout.devices() if target in (d.asset, d.id, line.id)]
 
     # ── truth ─────────────────────────────────────────────────────────────────────────────────────────
 
     def _label(self, kind: str, target: str, severity: float) -> Truth | None:
         estate = next(
-            (d.asset for _, d in self.layout.devices() if d.id == target), target
-        )  # a device fault is labelled with the device's asset
+            (d.asset for line, d in self.layout.devices() if target in (d.id, line.id)), target
+        )  # a device fault is labelled with the device's asset, that of a line with its first device's
         if kind == "genset_fail" and not self._grid_is_gone(target):
             return None
         found = self._write(kind, estate, severity)

@@ -159,20 +159,21 @@ def _assets(estate: str, p: str) -> list[AssetPlan]:
     sumps = [
         asset(
             f"sump-{n}", "sump", "drain", text(f"{n} 号集水坑", f"Sump pit {n}"),
-            text(f"地下二层 {zone} 区", f"Basement 2, zone {zone}"), "changtong-drain", depends_on=power,
+            text(f"地下二层 {zone} 区", f"Basement 2, zone {zone}"), "changtong-drain",
+            depends_on=(*power, *((f"{p}mh-1",) if n == 1 else ())),
         )
         for n, zone in ((1, "A"), (2, "B"))
     ]  # fmt: skip
     covers = [
         asset(
             f"mh-{n}", "manhole", "manhole", text(f"{n} 号窨井", f"Manhole {n}"), text(zh, en), "city-sewer",
-            boundary="utility",
+            boundary="utility", depends_on=(f"{p}{below}",) if below else (),
         )
-        for n, zh, en in (
-            (1, "东门车道", "East gate lane"),
-            (2, "中心花园", "Central garden"),
-            (3, "西门人行道", "West gate pavement"),
-            (4, "幼儿园外", "Outside the kindergarten"),
+        for n, zh, en, below in (  # the sewer runs from the first to the third; the fourth vents the tank
+            (1, "东门车道", "East gate lane", "mh-2"),
+            (2, "中心花园", "Central garden", "mh-3"),
+            (3, "西门人行道", "West gate pavement", ""),
+            (4, "幼儿园外", "Outside the kindergarten", "sep-1"),
         )
     ]  # fmt: skip
     plant_room = text("地下一层泵房", "Basement 1, pump room")
@@ -187,7 +188,7 @@ def _assets(estate: str, p: str) -> list[AssetPlan]:
         asset("fire-1", "fire", "fire", text("消防系统", "Fire system"),
               text("消防控制室", "Fire control room"), "taian-fire"),
         asset("ws-1", "water", "water", text("生活水泵房", "Domestic pump station"), plant_room,
-              "qingyuan-water", depends_on=power),
+              "qingyuan-water", depends_on=(*power, f"{p}sump-1")),
         *sumps,
         *covers,
         asset("lt-1", "lighting", "lighting", text("公共照明", "Common lighting"), switch_room,

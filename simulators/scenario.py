@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -18,6 +19,11 @@ from simulators.faults import Faults, parse
 from simulators.layout import Layout
 
 FOLDER = Path(__file__).parent / "scenarios"
+
+
+Pattern = Annotated[
+    str, Field(pattern=r"^[a-z0-9_.*?]+@[a-z0-9_*?-]+$", description="rule@asset, with globs")
+]
 
 
 class Step(Strict):
@@ -42,7 +48,10 @@ class Step(Strict):
 class Scenario(Strict):
     """A story. `start` is its site time when no other is asked for; `repeat_s` tells it again and again.
 
-    all_estates: every estate has the same troubles at the same time, else only the first one.
+    all_estates: every estate has the same troubles at the same time, else only the first one · root: the
+    alarm that assessment should name as the cause of this story, `rule@asset` with globs, any of them ·
+    follows: alarms that are its consequences · apart: alarms that have nothing to do with it · one_line: the
+    line whose devices fell silent together, where the wire and no device is the root.
     """
 
     name: LocalText
@@ -51,6 +60,10 @@ class Scenario(Strict):
     for_s: float = Field(gt=0, description="how long it takes to see all of it, site seconds")
     repeat_s: float = Field(0, ge=0)
     all_estates: bool = False
+    root: tuple[Pattern, ...] = ()
+    follows: tuple[Pattern, ...] = ()
+    apart: tuple[Pattern, ...] = ()
+    one_line: str = ""
     timeline: tuple[Step, ...] = ()
 
     @property

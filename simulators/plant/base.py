@@ -29,7 +29,9 @@ class Surroundings:
 
     dt: seconds of this step · hour: local hour of the day, 0 ≤ hour < 24 · mains: the grid is there ·
     generated: the generator stands at voltage · essential, normal: the two bus sections are live ·
-    rain: 0 dry … 1 cloudburst · recall: confirmed fire, lifts go to the ground floor.
+    rain: 0 dry … 1 cloudburst · recall: confirmed fire, lifts go to the ground floor · phases: all three are
+    there · blocked: the sewer is blocked at this manhole's number, so far (0…1) · pit_m: water in the pit
+    that drains the pump room · sewer_gas: gas from the septic tank in the sewer, 0…1.
     """
 
     t: Ms = 0
@@ -42,6 +44,10 @@ class Surroundings:
     normal: bool = True
     rain: float = 0.0
     recall: bool = False
+    phases: bool = True
+    blocked: tuple[int, float] = (0, 0.0)
+    pit_m: float = 0.0
+    sewer_gas: float = 0.0
 
 
 class Unit(ABC):
@@ -84,6 +90,12 @@ class Unit(ABC):
 def toward(value: float, target: float, tau_s: float, dt: float) -> float:
     """First-order lag: `value` moves toward `target` with time constant `tau_s`."""
     return value + (target - value) * min(1.0, dt / tau_s)
+
+
+def number_of(asset: str) -> int:
+    """The number at the end of an asset id: `e2-mh-3` is 3; 0 for none."""
+    last = asset.rsplit("-", 1)[-1]
+    return int(last) if last.isdigit() else 0
 
 
 def local_hour(t: Ms) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulators.plant.base import Surroundings, Unit
+from simulators.plant.base import Surroundings, Unit, number_of
 
 STOP_M, START_M, BOTH_M, HI_M, HIHI_M, DEPTH_M = 0.40, 1.00, 1.20, 1.40, 1.70, 2.00
 PIT_M2 = 1.5
@@ -15,8 +15,8 @@ SURGE_M3H = 420.0
 class Sump(Unit):
     """A pit of 2 m with floats at 1.4 and 1.7 m.
 
-    Faults: sump_high (inflow beyond both pumps, up to 1.45 m + 0.45 m × severity), sump_pumps_fail (both
-    tripped, and inflow goes on).
+    The first pit drains the pump room and discharges into the first manhole. Faults: sump_high (inflow beyond
+    both pumps, up to 1.45 m + 0.45 m × severity), sump_pumps_fail (both tripped, and inflow goes on).
     """
 
     def __init__(self, asset: str, seed: int) -> None:
@@ -25,6 +25,7 @@ class Sump(Unit):
         self.lead = 1
         self.on = {1: False, 2: False}
         self.starts = {1: 2210.0, 2: 2195.0}
+        self.first = number_of(asset) == 1
 
     def step(self, around: Surroundings) -> None:
         """Inflow, pumping, float switches."""
@@ -42,9 +43,13 @@ class Sump(Unit):
                 self.lead = 3 - self.lead
             self.on[n] = n in wanted
         out = PUMP_M3H * sum(self.on.values())
+        if self.first:  # it discharges into the first manhole; a full sewer takes nothing
+            out *= max(0.0, 1.0 - 1.2 * around.blocked[1])
         if surge and self.level >= top:
             out = inflow  # what comes beyond this height runs off elsewhere
         self.level = min(DEPTH_M, max(0.1, self.level + (inflow - out) / PIT_M2 / 3600 * around.dt))
+        if self.first:
+            around.pit_m = self.level
 
     def _wanted(self) -> tuple[int, ...]:
         if self.level <= STOP_M:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from simulators.plant.base import Surroundings, Unit, toward
+from simulators.plant.base import Surroundings, Unit, number_of, toward
+
+SEWER = (1, 2, 3)
+"""Manholes of the main sewer by number, in the direction of flow. The fourth one vents the septic tank."""
 
 
 class Manhole(Unit):
-    """Battery-fed sensor under a cover. Faults: manhole_open (tilted and moved), manhole_gas."""
+    """Battery-fed sensor under a cover.
+
+    Faults: manhole_open (tilted and moved), manhole_gas, drain_blocked (the sewer is blocked behind it: water
+    rises here first, then upstream).
+    """
 
     slow = True
 
@@ -17,15 +24,35 @@ class Manhole(Unit):
         self.level_mm = self.clear_mm
         self.ch4, self.h2s = 1.2, 0.8
         self.batt = 88.0 - self.rng.random() * 8
-        self.rain = 0.0
+        self.backed = 0.0
+        self.place = number_of(asset)
 
     def step(self, around: Surroundings) -> None:
         """Gas gathers, water rises with rain and falls slower."""
         gas = self.fault("manhole_gas")
-        self.ch4 = toward(self.ch4, 1.2 + 34.0 * gas, 4.0, around.dt)
+        seeping = around.sewer_gas if self.place not in SEWER else 0.0
+        self.ch4 = toward(self.ch4, 1.2 + 34.0 * gas + 30.0 * seeping, 4.0 if gas else 60.0, around.dt)
         self.h2s = toward(self.h2s, 0.8 + 11.0 * gas, 4.0, around.dt)
-        self.level_mm = toward(self.level_mm, self.clear_mm - 1400.0 * around.rain, 400.0, around.dt)
+        self._back_up(around)
+        full = max(1400.0 * around.rain, (self.clear_mm - 90.0) * self.backed)
+        self.level_mm = toward(self.level_mm, self.clear_mm - full, 90.0 if self.backed else 400.0, around.dt)
         self.batt = max(5.0, self.batt - 1e-6 * around.dt)
+
+    def _back_up(self, around: Surroundings) -> None:
+        """Water stands at the blocked manhole first; each one upstream follows two minutes later."""
+        if self.place not in SEWER:
+            return
+        own = self.fault("drain_blocked")
+        at, amount = around.blocked
+        if own:
+            around.blocked = (self.place, toward(amount, own, 120.0, around.dt))
+        elif at == self.place:
+            amount = toward(amount, 0.0, 120.0, around.dt)
+            around.blocked = (at, amount) if amount > 0.01 else (0, 0.0)
+        behind = at - self.place
+        wanted = around.blocked[1] if own or (behind >= 0 and at) else 0.0
+        self.backed = toward(self.backed, wanted, 20.0 + 120.0 * max(0, behind), around.dt)
+        self.backed = 0.0 if not wanted and self.backed < 0.01 else self.backed
 
     def values(self) -> dict[str, float]:
         """Tilt in °, level in mm below the cover, gases in %LEL, mg/m³ and %vol."""
@@ -61,6 +88,7 @@ class Septic(Unit):
         self.ch4 = toward(self.ch4, 2.2 + 32.0 * gas, 6.0, around.dt)
         self.h2s = toward(self.h2s, 1.6 + 9.0 * gas, 6.0, around.dt)
         self.kpa = toward(self.kpa, 0.3 + 3.2 * gas, 10.0, around.dt)
+        around.sewer_gas = toward(around.sewer_gas, gas, 120.0, around.dt)
 
     def values(self) -> dict[str, float]:
         """Level in mm to the cover, pressure in kPa."""

@@ -53,7 +53,7 @@ class Lift(Unit):
     def step(self, around: Surroundings) -> None:
         """One tick of the car."""
         self.timer += around.dt
-        self.mains, self.recall = around.essential, around.recall
+        self.mains, self.recall = around.essential and around.phases, around.recall
         getattr(self, f"_{self.phase}")(around.dt, around.hour)
         self.motor_c = toward(self.motor_c, 52.0 if self.phase == "moving" else 38.0, 600.0, around.dt)
         self.held_s = self.held_s + around.dt if self.phase == "held" else 0.0

@@ -7,6 +7,7 @@ import math
 from simulators.plant.base import Surroundings, Unit, toward
 
 TRANSFORMER_KVA = 630.0
+TRIP_C = 150.0
 RETURN_DELAY_S = 10.0
 """The grid must hold this long before the switch goes back to it."""
 
@@ -14,7 +15,8 @@ RETURN_DELAY_S = 10.0
 class Power(Unit):
     """A 630 kVA dry transformer. Kept by the generator when the grid is gone: only the essential bus.
 
-    Faults: power_cut (the grid is gone), leak_current (residual current), transformer_hot.
+    Faults: power_cut (the grid is gone), phase_loss (one of three phases), leak_current (residual current),
+    transformer_hot, transformer_trip (overheats until it switches off at 150 °C).
     """
 
     def __init__(self, asset: str, seed: int) -> None:
@@ -27,10 +29,14 @@ class Power(Unit):
         self.fan = False
         self.kwh = 128_400.0 + self.rng.random() * 1000
         self.mains = True
+        self.tripped = False
 
     def step(self, around: Surroundings) -> None:
         """Settle the two bus sections and follow the load."""
-        self.mains = around.mains = not self.fault("power_cut")
+        overheats = self.fault("transformer_trip")
+        self.tripped = bool(overheats) and (self.tripped or self.winding_c >= TRIP_C)
+        self.mains = around.mains = not self.fault("power_cut") and not self.tripped
+        around.phases = not self.fault("phase_loss")
         self.held_s = self.held_s + around.dt if self.mains else 0.0
         if self.mains and self.held_s >= RETURN_DELAY_S:
             self.ats = 1
@@ -45,7 +51,10 @@ class Power(Unit):
         self.leak_ma = toward(self.leak_ma, self._leak_target(), 2.0, around.dt)
         hot = self.fault("transformer_hot")
         winding = 118.0 + 26.0 * hot if hot else 46.0 + 0.2 * self.kw
-        self.winding_c = toward(self.winding_c, winding, 15.0 if hot else 120.0, around.dt)
+        if overheats:
+            winding = 60.0 if self.tripped else 175.0
+        tau = 15.0 if hot else 900.0 if self.tripped else 40.0 if overheats else 120.0
+        self.winding_c = toward(self.winding_c, winding, tau, around.dt)
         self.fan = self.winding_c > (80.0 if self.fan else 100.0)
 
     def _leak_target(self) -> float:
@@ -63,8 +72,9 @@ class Power(Unit):
         shifts = zip("abc", (0.6, 0.0, -0.5), (1.02, 0.99, 0.99), strict=True)
         out = {"p": self.kw, "pf": factor * live, "freq": live * (50.0 + n(f"{name}hz", 0.012))}
         for phase, volts, share in shifts:
-            out[f"u{phase}"] = live * (227.0 + volts + n(f"{name}u{phase}", 0.5))
-            out[f"i{phase}"] = max(0.0, amps * share * (1 + n(f"{name}i{phase}", 0.004)))
+            lost = phase == "a" and self.fault("phase_loss") > 0
+            out[f"u{phase}"] = 0.0 if lost else live * (227.0 + volts + n(f"{name}u{phase}", 0.5))
+            out[f"i{phase}"] = 0.0 if lost else max(0.0, amps * share * (1 + n(f"{name}i{phase}", 0.004)))
         return out
 
     def values(self) -> dict[str, float]:

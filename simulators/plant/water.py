@@ -15,6 +15,9 @@ PER_PUMP_M3H = 9.0
 STAGE_HOLD_S = 900.0
 """Pumps are added or taken away at most every 15 min, so that none starts more than 4 times an hour."""
 
+ROOM_FLOODS_M, DROWNS_S = 1.98, 240.0
+"""From this level of the pit on water stands in the pump room; so long after that its motors give up."""
+
 STANDBY_S = 3.0
 ROTATE_S = 4 * 3600.0
 
@@ -49,11 +52,13 @@ class Water(Unit):
         self.flood_s = 0.0
         self.trip_s = 0.0
         self.powered = True
+        self.drowned_s = 0.0
 
     def step(self, around: Surroundings) -> None:
         """Demand, tank, staging, pressure."""
         dt = around.dt
-        self.powered = around.essential
+        self.drowned_s = self.drowned_s + dt if around.pit_m >= ROOM_FLOODS_M else 0.0
+        self.powered = around.essential and around.phases and self.drowned_s < DROWNS_S
         self._demand(dt, around.hour)
         self._tank(dt)
         self._staging(dt)
@@ -165,7 +170,7 @@ class Water(Unit):
             "ws.turbidity": max(0.0, self.turbidity + n("ntu", 0.006)),
             "ws.cl": max(0.0, self.chlorine + n("cl", 0.004)),
             "ws.ph": 7.35 + n("ph", 0.01),
-            "ws.room_flood": float(self.flood_s > 25.0),
+            "ws.room_flood": float(self.flood_s > 25.0 or self.drowned_s > 0),
             "ws.room_temp": 23.0 + n("room", 0.1),
             "ws.door": 0.0,
             "ws.power": float(self.powered),

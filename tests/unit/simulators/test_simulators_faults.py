@@ -57,6 +57,9 @@ SIGNS: Mapping[tuple[str, str], Callable[[Values], bool]] = {
     ("light_out", "lt-1"): lambda v: v["lt.c1.on"] == 1 and v["lt.c1.current"] < 1,
     ("septic_gas", "sep-1"): lambda v: v["sep.ch4"] >= 25,
     ("call_button", "call-1"): lambda v: v["call.active"] == 1,
+    ("phase_loss", "pw-1"): lambda v: v["pw.ua"] < 50 <= min(v["pw.ub"], v["pw.uc"]),
+    ("transformer_trip", "pw-1"): lambda v: v["tr.temp_a"] >= 145,
+    ("drain_blocked", "mh-3"): lambda v: v["mh.level"] <= 500,
 }
 
 

@@ -3,73 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 
-from alerts.engine import Engine, PointInfo
-from alerts.ruleset import build
-from drivers.profiles.bind import bind
-from drivers.profiles.loader import load_profile
-from gateway.config import yamlmarks
-from gateway.model import Finding, Ms, Samples
-from simulators.faults import DEVICE_KINDS, KINDS, Truth
-from simulators.layout import demo_layout
+from gateway.model import Ms
+from simulators.faults import KINDS, Truth
 from simulators.scenario import load_scenario
 from simulators.world import Simulation
-
-ROOT = Path(__file__).parents[3]
-LAYOUT = demo_layout()
-MIDNIGHT: Ms = 1_772_380_800_000  # 2026-03-02 00:00 in Shanghai
-RULES = build(
-    rule
-    for path in sorted((ROOT / "alerts" / "defaults" / "rules").glob("*.yaml"))
-    for rule in yamlmarks.load(path)[0]
-)
-
-
-def points() -> list[PointInfo]:
-    found: list[PointInfo] = []
-    for _, device in LAYOUT.devices():
-        asset = LAYOUT.asset(device.asset)
-        for p in bind(load_profile(device.profile), device.asset, device.rename).points:
-            found.append(
-                PointInfo(
-                    len(found), p.id, p.asset, asset.estate, asset.kind, p.tag, p.period_s, device=device.id
-                )
-            )
-    return found
-
-
-POINTS = points()
-
-
-class Watch:
-    """Reads every point at its period, as an edge would, and lets the rules judge it."""
-
-    def __init__(self, sim: Simulation) -> None:
-        self.sim = sim
-        self.start = sim.now
-        self.engine = Engine(list(RULES), POINTS, start=sim.now)
-        self.findings: list[Finding] = []
-
-    def until(self, t: Ms) -> None:
-        for at in range(self.sim.now + 1000, t + 1, 1000):
-            self.sim.step(at)
-            rows = [p for p in POINTS if self._due(p, at)]
-            values = [self.sim.values(p.asset)[p.tag] for p in rows]
-            self.findings += self.engine.process(
-                Samples.of([p.series for p in rows], [at] * len(rows), values)
-            )
-            self.findings += self.engine.tick(at)
-
-    def _due(self, p: PointInfo, at: Ms) -> bool:
-        period = max(1, round(p.period_s))
-        silent = self.sim.faults.devices.get(p.device, ("", 0.0))[0]
-        return silent not in DEVICE_KINDS[:3] and (at - self.start) // 1000 % period == 0
-
-    def raised(self, asset: str = "") -> list[tuple[str, Ms]]:
-        return [(f.rule, f.t) for f in self.findings if f.active and asset in ("", f.asset)]
+from tests.unit.simulators.rules_kit import LAYOUT, MIDNIGHT, RULES, Watch
 
 
 @pytest.mark.parametrize(("seed", "hour"), [(1, 18.5), (2, 6.0), (3, 23.0)])
