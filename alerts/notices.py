@@ -91,7 +91,7 @@ class Announcer:
         whom = f"{to}@{person}" if person else to
         return Notice(
             id=f"{order.id}:{step}:{whom}:{channel}", estate=order.estate, t=e.t, to=to, channel=channel,
-            subject=order.id, title=_title(order), body=self._body(order, e, people),
+            subject=order.id, title=_title(order, self._alarms.get(order.alarm or "")), body=self._body(order, e, people),
             priority=order.priority, life=order.life, drill=order.drill, person=person,
         )  # fmt: skip
 
@@ -115,13 +115,15 @@ class Announcer:
         return out
 
 
-def _title(order: Order) -> Text:
+def _title(order: Order, alarm: Alarm | None = None) -> Text:
     mark = {"zh": f"P{order.priority}", "en": f"P{order.priority}"}
     if order.life:
         mark = {"zh": "P1 生命安全", "en": "P1 LIFE SAFETY"}
     prefix = {"zh": "", "en": ""}
     if order.drill:
         prefix = {"zh": "【演练】", "en": "[DRILL] "}
+    elif order.keep.commissioning and alarm is not None and alarm.mode == "permit":
+        prefix = {"zh": "【检修】", "en": "[PERMIT] "}
     elif order.keep.commissioning:
         prefix = {"zh": "【试运行】", "en": "[COMMISSIONING] "}
     return {

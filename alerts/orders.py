@@ -191,7 +191,7 @@ class OrderBook:
         )  # fmt: skip
         order.keep.own[alarm.id] = None
         down(order, alarm)
-        order.keep.commissioning = alarm.commissioning
+        order.keep.commissioning = alarm.marked
         extra = {"refire_of": closed.id} if closed else {}
         return self.dispatch(order, duty, e.id, now, **extra)
 
@@ -271,8 +271,8 @@ class OrderBook:
         return out
 
     def _for_real(self, order: Order, alarm: Alarm, e: Event, now: Ms) -> list[Event]:
-        """An order of an asset's commissioning has become a real one: its calls are held back no more."""
-        if alarm.commissioning or not order.keep.commissioning:
+        """An order of an asset's commissioning or permit is a real one now: its calls are held back no more."""
+        if alarm.marked or not order.keep.commissioning:
             return []
         order.keep.commissioning = False
         calls, order.keep.withheld = order.keep.withheld, []
