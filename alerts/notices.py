@@ -91,7 +91,8 @@ class Announcer:
         whom = f"{to}@{person}" if person else to
         return Notice(
             id=f"{order.id}:{step}:{whom}:{channel}", estate=order.estate, t=e.t, to=to, channel=channel,
-            subject=order.id, title=_title(order, self._alarms.get(order.alarm or "")), body=self._body(order, e, people),
+            subject=order.id, title=_title(order, self._alarms.get(order.alarm or "")),
+            body=self._body(order, e, people),
             priority=order.priority, life=order.life, drill=order.drill, person=person,
         )  # fmt: skip
 

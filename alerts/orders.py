@@ -271,7 +271,7 @@ class OrderBook:
         return out
 
     def _for_real(self, order: Order, alarm: Alarm, e: Event, now: Ms) -> list[Event]:
-        """An order of an asset's commissioning or permit is a real one now: its calls are held back no more."""
+        """An order of an asset in commissioning or under a permit is a real one now: its calls go out."""
         if alarm.marked or not order.keep.commissioning:
             return []
         order.keep.commissioning = False
