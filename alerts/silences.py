@@ -91,15 +91,17 @@ class Silence:
         return {k: v for k, v in asdict(self).items() if k != "notices"} | {"running": self.running}
 
 
-def covers(match: Match, rules: Mapping[str, RuleFacts], assets: Iterable[Asset]) -> list[RuleFacts]:
-    """Rules that could alarm on assets that the matcher covers, life safety included."""
-    found: dict[str, RuleFacts] = {}
+def covers(
+    match: Match, rules: Mapping[str, RuleFacts], assets: Iterable[Asset]
+) -> list[tuple[RuleFacts, Asset]]:
+    """Rules with assets on which they could raise what the matcher covers, life safety included."""
+    found = []
     for asset in assets:
         for rule in rules.values():
             kind = getattr(rule, "asset_kind", asset.kind)
             if kind == asset.kind and match.fits(rule.id, asset.id, asset.kind, asset.place):
-                found[rule.id] = rule
-    return list(found.values())
+                found.append((rule, asset))
+    return found
 
 
 def preview(
@@ -154,7 +156,7 @@ class SilenceBook:
         hit = covers(match, self._book.rules, mine)
         if len(hit) != len(covers(match, self._book.rules, assets)):
             raise Forbidden("it would also silence systems that are not yours; name the system")
-        rules = [r for r in hit if not r.life]
+        rules = [r for r, _ in hit if not r.life]
         if hit and not rules:
             raise Forbidden("life safety is never silenced")
         if not rules:

@@ -18,7 +18,8 @@ from gateway.ports import StateStore
 router = APIRouter(prefix="/hazards", tags=["hazards"])
 
 EXAMPLE = {
-    "id": "hz-1f0c2b7a9e55", "estate": "happiness", "asset": "mh-3", "system": "manhole", "place": "East gate",
+    "id": "hz-1f0c2b7a9e55", "estate": "happiness", "asset": "mh-3", "system": "manhole",
+    "place": "East gate",
     "source": "inspection", "grade": "major", "title": {"zh": "cover cracked", "en": "cover cracked"},
     "found_at": 1790000000000, "found_by": "chen", "deadline": 1790259200000, "state": "assigned",
     "assignee": "DR", "proof": [], "overdue": False, "version": 2,
