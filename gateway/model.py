@@ -82,8 +82,9 @@ GOOD = quality(Level.GOOD)
 class Point:
     """Static truth of one measured thing; never carries a value.
 
-    `period_s` is the poll period, `deadband` the change (in the point's unit) below which a value is not
-    sent, `silence_s` the longest time without sending. `life` puts the point on the event lane.
+    `period_s` is the poll period. A value is not sent while it differs from the one sent last by no more than
+    `deadband` (the point's unit) or `deadband_pct` percent of that one, whichever is more; `silence_s` is the
+    longest time without sending. `life` puts the point on the event lane.
     `codes` names the values of an enum or of a digital point.
     """
 
@@ -93,6 +94,7 @@ class Point:
     kind: Kind = "analog"
     period_s: float = 1.0
     deadband: float = 0.0
+    deadband_pct: float = 0.0
     silence_s: float = 60.0
     life: bool = False
     low: float | None = None

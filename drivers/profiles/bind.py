@@ -116,6 +116,7 @@ def _point(p: PointSpec, asset: str, tag: str, period_s: float | None) -> Point:
         kind=p.value_kind,
         period_s=period_s or p.period_s or 1.0,
         deadband=p.deadband,
+        deadband_pct=p.deadband_pct,
         silence_s=p.silence_s or 60.0,
         life=p.life,
         low=p.low,

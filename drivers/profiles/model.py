@@ -108,6 +108,7 @@ class PointSpec(Strict):
     kind: Kind | None = None
     period_s: float | None = Field(None, ge=0.1, le=86400)
     deadband: float = Field(0.0, ge=0)
+    deadband_pct: float = Field(0.0, ge=0, le=100)
     silence_s: float | None = Field(None, gt=0)
     life: bool = False
     low: float | None = None

@@ -63,6 +63,7 @@ def _rows(points: Sequence[Point]) -> list[dict[str, Any]]:
             "period": p.period_s,
             "silence": p.silence_s,
             "deadband": p.deadband,
+            **({"deadband_pct": p.deadband_pct} if p.deadband_pct else {}),
         }
         for i, p in enumerate(points)
     ]
@@ -86,6 +87,7 @@ def _point(row: object, n: int) -> Point:
             period_s=float(row.get("period", 1.0)),
             silence_s=float(row.get("silence", 60.0)),
             deadband=float(row.get("deadband", 0.0)),
+            deadband_pct=float(row.get("deadband_pct", 0.0)),
         )
     except (TypeError, ValueError) as e:
         raise BadMessage(f"points[{n}]: {e}") from e

@@ -51,6 +51,8 @@ class Filter:
         self._text: Mask = np.array([p.kind == "text" for p in points], np.bool_)
         band = np.array([p.deadband for p in points], np.float64)
         self._band: F64 = np.where(self._state, 0.0, band)
+        share = np.array([p.deadband_pct / 100 for p in points], np.float64)
+        self._share: F64 = np.where(self._state, 0.0, share)
         self._silence: F64 = np.array([p.silence_s * 1000 for p in points], np.float64)
         self._t: I64 = np.zeros(n, np.int64)  # newest stamp
         self._sent: I64 = np.zeros(n, np.int64)  # stamp of the last value sent
@@ -82,8 +84,9 @@ class Filter:
         gid, v = batch.gid[rows], batch.v[rows]
         t, q = self._stamp(gid, batch.t[rows], batch.q[rows])
         batch.t[rows], batch.q[rows] = t, q
-        moved = np.abs(v - self._v[gid]) > self._band[gid]
-        moved |= np.isnan(v) != np.isnan(self._v[gid])
+        sent_v = self._v[gid]
+        moved = np.abs(v - sent_v) > np.fmax(self._band[gid], self._share[gid] * np.abs(sent_v))
+        moved |= np.isnan(v) != np.isnan(sent_v)
         moved &= q >> 5 < Level.BAD
         go = moved | (q != self._q[gid]) | ~self._seen[gid]
         go |= t - self._sent[gid] >= self._silence[gid]

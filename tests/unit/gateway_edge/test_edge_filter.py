@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -109,6 +110,34 @@ def test_sample_and_hold_is_never_further_away_than_the_dead_band(values: list[f
         if passes(f, (0, k * 1000, x, GOOD))[0]:
             held = x
         assert abs(x - held) <= band
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60), st.floats(0, 50))
+def test_a_dead_band_in_percent_follows_the_value_sent_last(values: list[float], percent: float) -> None:
+    f = one(deadband=0.5, deadband_pct=percent, silence_s=3600)
+    held = 0.0
+    for k, x in enumerate(values):
+        allowed = max(0.5, percent / 100 * abs(held))
+        if passes(f, (0, k * 1000, x, GOOD))[0]:
+            assert k == 0 or abs(x - held) > allowed
+            held = x
+        else:
+            assert abs(x - held) <= allowed
+
+
+@pytest.mark.parametrize("band", [{"deadband": 0.02}, {"deadband_pct": 5.0}])
+def test_a_noisy_pressure_of_an_hour_takes_a_tenth_of_the_messages(band: dict[str, float]) -> None:
+    """0.42 MPa with noise of 4 kPa, once a second; a slow swing of 30 kPa is followed."""
+    f, rng = one(**band, silence_s=60), np.random.default_rng(5)
+    t = np.arange(3600)
+    pressure = 0.42 + 0.03 * np.sin(t / 3600 * 2 * np.pi) + rng.normal(0, 0.004, t.size)
+    sent, held, worst = 0, 0.0, 0.0
+    for k, x in enumerate(pressure.tolist()):
+        if passes(f, (0, k * 1000, x, GOOD))[0]:
+            sent, held = sent + 1, x
+        worst = max(worst, abs(x - held))
+    assert sent <= 360
+    assert worst <= 0.05 * 0.47
 
 
 async def test_a_clock_set_back_an_hour_keeps_order_and_pace() -> None:
