@@ -28,7 +28,7 @@ ZONE = "Asia/Shanghai"
 def test_vendored_files_are_as_published(folder: Path) -> None:
     note = tomllib.loads((folder / "VENDOR.toml").read_text("utf-8"))
     named = {f["path"]: f["sha256"] for p in note["package"] for f in p["file"]}
-    present = {f.name for f in folder.iterdir()} - {"VENDOR.toml"}
+    present = {f.relative_to(folder).as_posix() for f in folder.rglob("*") if f.is_file()} - {"VENDOR.toml"}
     assert set(named) == present
     for name, wanted in named.items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == wanted, name
