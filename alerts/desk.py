@@ -6,7 +6,7 @@ carry the state over a restart, so that nothing is repeated and nothing forgotte
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,6 +76,7 @@ class Dispatch:
         self._loaded = False
         self.books: list[Book] = []
         self._by_noun: dict[str, Book] = {}
+        self.tellers: list[Callable[[list[Event]], Iterable[Notice]]] = []
         self.permits, self.hazards = PermitBook(book), HazardBook(book)
         self.silences = SilenceBook(book, orders.orders)
         self.occurrences = Occurrences(book, config)
@@ -269,6 +270,7 @@ class Dispatch:
             events += book.step(events, self._now)
         notices, held = self.silences.hold(self.announcer.notices(events))
         events += held
+        notices += [n for tell in self.tellers for n in tell(events)]
         for e in events:
             if e.kind == "watchdog.fired":
                 notices.append(watchdog_notice(e.estate, e.t, e.data["slot"]))

@@ -37,8 +37,8 @@ Lines = list[dict[str, Any]]
 class HandoverBook:
     """One open handover an estate; signed ones leave the memory after a week, never the log."""
 
-    nouns = ("handover",)
-    kinds = ("handover", "handover_watch")
+    nouns: tuple[str, ...] = ("handover",)
+    kinds: tuple[str, ...] = ("handover", "handover_watch")
 
     def __init__(
         self,

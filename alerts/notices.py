@@ -184,6 +184,9 @@ def _dispatched(self: Announcer, order: Order, e: Event) -> Iterator[Call]:
     step = "0" if e.kind == "order.dispatched" else f"up{order.keep.turn}"
     for channel in CALL_BY[order.priority]:
         yield step, order.party, channel
+        given = e.data.get("assignment") or {}
+        if given.get("outcome") == "supervisor" and given["role"] != order.party:
+            yield step, str(given["role"]), channel  # nobody of the party can: whoever leads has it now
     if order.party != CONTROL_ROOM and (order.life or order.priority == 1):
         yield step, CONTROL_ROOM, "push"
     if e.kind == "order.dispatched":

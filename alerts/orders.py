@@ -7,7 +7,7 @@ the open order; what merely follows from a cause is linked to the order of the c
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from alerts import orders_commands as commands
 from alerts.alarms_state import Alarm
@@ -33,6 +33,9 @@ from alerts.orders_state import (
 )  # fmt: skip
 from gateway.errors import NotFound
 from gateway.model import Asset, Command, Event, Ms
+
+if TYPE_CHECKING:
+    from alerts.assigner import Assigner
 
 REOPEN_MS: Ms = 4 * 3_600_000
 """An alarm that comes back so soon after its order was closed belongs to the same incident."""
@@ -69,6 +72,7 @@ class OrderBook:
         self.calendars = dict(calendars or {})
         self.firms = dict(firms or {})
         self.templates = Templates()
+        self.assigner: Assigner | None = None
         self.orders: dict[str, Order] = {}
         self.changed: set[str] = set()
         self.linked: set[str] = set()
@@ -211,9 +215,10 @@ class OrderBook:
         self._index(order)
         for alarm in order.alarms:
             self._link(order, alarm)
+        given = self.assigner(order, duty, now) if self.assigner else {}
         out = [self.event(order, "order.created", now, f"{order.id}", incident=order.incident, **data)]
         self.touch(order, now, "steward")
-        return [*out, self.event(order, "order.dispatched", now, f"{order.id}:0", cause=key)]
+        return [*out, self.event(order, "order.dispatched", now, f"{order.id}:0", cause=key, **given)]
 
     def _merge(self, order: Order, alarm: Alarm, duty: Duty, e: Event, now: Ms) -> list[Event]:
         order.keep.own[alarm.id] = None

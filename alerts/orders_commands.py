@@ -41,7 +41,7 @@ def apply(book: OrderBook, cmd: Command) -> list[Event]:
     """Carry out one command. Raises Conflict, Forbidden, NotFound or BadInput; then nothing has changed."""
     authorise(cmd)
     if cmd.kind == "order.create":
-        return _create(book, cmd)
+        return create(book, cmd)
     act = _ACTS.get(cmd.kind)
     if act is None:
         raise BadInput(f"{cmd.kind} is not about an order", field="kind", hint=", ".join(_ACTS))
@@ -84,6 +84,9 @@ def _accept(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
     if order.state in AT_WORK:
         raise Conflict(f"already accepted by {order.by[_S.ACCEPTED]} at {stamp(order.stamps[_S.ACCEPTED])}")
     _check(order, "accept")
+    against = book.assigner.against(order, cmd.actor, cmd.received_at) if book.assigner else None
+    if against:
+        raise Forbidden(f"not this work: {against['en']} ({against['zh']})")
     at = _when(order, cmd)
     order.assignee = cmd.actor.id
     meet(order, "accept", at)
@@ -236,7 +239,7 @@ def _note(order: Order, cmd: Command, words: str) -> None:
     order.notes.append({"t": cmd.received_at, "by": cmd.actor.id, "text": words})
 
 
-def _create(book: OrderBook, cmd: Command) -> list[Event]:
+def create(book: OrderBook, cmd: Command) -> list[Event]:
     """An order from a person: a resident's report, a call, or one's own observation."""
     asset = book.assets.get(cmd.subject)
     if asset is None:
@@ -253,7 +256,10 @@ def _create(book: OrderBook, cmd: Command) -> list[Event]:
     duty = book.matrix.match_or_fallback(event, asset, priority, cmd.received_at)
     for order in book.orders.values():
         same = (
-            order.asset == asset.id and order.party == duty.party and order.life == life and not order.drill
+            order.asset == asset.id
+            and order.party == duty.party
+            and order.life == life
+            and not (order.drill or order.plan)
         )
         urgent = order.priority <= priority  # a more urgent report is not lost in a lesser order
         if same and urgent and order.state in WAITING | AT_WORK and (order.event == event or not life):

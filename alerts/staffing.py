@@ -60,8 +60,8 @@ class Leave:
 class StaffBook:
     """Holds leaves and what was told. `use`: called with the roster that holds from now on."""
 
-    nouns = ("leave",)
-    kinds = ("leave", "staffing")
+    nouns: tuple[str, ...] = ("leave",)
+    kinds: tuple[str, ...] = ("leave", "staffing")
 
     def __init__(
         self,

@@ -9,7 +9,8 @@ from pathlib import Path
 from rich.markup import escape
 
 from alerts.matrix_proof import holes
-from gateway.app.dispatch import matrix_of, roster_of
+from gateway.app.dispatch import matrix_of
+from gateway.app.people import names_of, people_faults, roster_of, years
 from gateway.app.policy import hole_faults
 from gateway.app.setup import Setup, load_setup
 from gateway.app.terminal import console, say, table
@@ -26,7 +27,11 @@ def check_site(path: Path, now: Ms, *, as_json: bool) -> int:
     except Problems as e:
         return tell_problems(e.problems, as_json=as_json)
     pairs = [(r, a) for a in setup.assets.values() for r in setup.rules if r.asset_kind == a.kind]
-    missing = hole_faults(setup.site, holes(matrix_of(setup), pairs, now, roster_of(setup)))
+    wrong = people_faults(setup)
+    if wrong:
+        return tell_problems(Problems(wrong).problems, as_json=as_json)
+    roster = roster_of(setup, None, names_of(setup), years(setup))
+    missing = hole_faults(setup.site, holes(matrix_of(setup), pairs, now, roster))
     if missing:
         return tell_problems(Problems(missing).problems, as_json=as_json)
     file = setup.site.file

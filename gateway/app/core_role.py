@@ -46,6 +46,7 @@ from gateway.app.edge_keys import EdgeKeys
 from gateway.app.exposure import plain, refuse_plain
 from gateway.app.heartbeat import heartbeat
 from gateway.app.housekeeping import keep_house
+from gateway.app.people import names_of
 from gateway.app.point_writes import CoreLoop, PointWrites
 from gateway.app.settings import Settings
 from gateway.app.setup import Setup
@@ -129,8 +130,8 @@ async def _serve(
 ) -> None:
     demo = orjson.loads(os.environ.get(DEMO, "{}"))
     dispatch: Dispatch = await asyncio.to_thread(make_dispatch, setup, state)
-    settings = Settings(setup, state, dispatch)
-    await asyncio.to_thread(settings.restore)
+    settings = Settings(setup, state, dispatch, lambda: names_of(setup, state))
+    await asyncio.to_thread(settings.restore, clock.now())
     bus = _bus(setup, clock)
     calls = EdgeCalls(bus, EdgeKeys(options.data).get, clock)
     writes = PointWrites(

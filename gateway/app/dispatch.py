@@ -7,7 +7,7 @@ from typing import Any
 
 from alerts.alarms_again import STANDING_S, UNACKED_S, Repeat
 from alerts.assess_book import Assessor
-from alerts.calendars import Roster, default_calendars
+from alerts.bands import Week
 from alerts.cards import Cards, Phones, cards_of
 from alerts.desk import Dispatch
 from alerts.graph import Graph, Reader
@@ -16,13 +16,16 @@ from alerts.matrix_rows import rows_of
 from alerts.notices_repeat import CallBook
 from alerts.plans import PlanBook
 from alerts.rules_base import digest
+from gateway.app.people import add_people, calendars_of, years
 from gateway.app.policy import shipped_plans, shipped_templates
 from gateway.app.setup import Setup
 from gateway.config import yamlmarks
 from gateway.ports import StateStore
 
 
-def matrix_of(setup: Setup, own: list[dict[str, Any]] | None = None) -> Matrix:
+def matrix_of(
+    setup: Setup, own: list[dict[str, Any]] | None = None, week: Week | None = None
+) -> Matrix:
     """The default template and the site's rows, or exactly the rows `own` (as edited in pages)."""
     file = setup.site.file
     rows = setup.matrix if own is None else rows_of(own, setup.roles, zone=setup.site.timezone)
@@ -31,14 +34,8 @@ def matrix_of(setup: Setup, own: list[dict[str, Any]] | None = None) -> Matrix:
         setup.roles,
         cities={e.id: e.city for e in file.estates},
         contractors={c.id: c.name.as_text() for c in file.contractors},
+        week=week or Week(setup.site.timezone),
     )
-
-
-def roster_of(setup: Setup, shifts: list[dict[str, Any]] | None = None) -> Roster:
-    """Who is on duty: from the file, or `shifts` as edited in pages."""
-    names = {p.id: p.name for p in setup.site.file.people}
-    data = list(setup.site.file.shifts) if shifts is None else shifts
-    return Roster.of(data, names, setup.site.timezone)
 
 
 def make_dispatch(setup: Setup, state: StateStore) -> Dispatch:
@@ -50,9 +47,8 @@ def make_dispatch(setup: Setup, state: StateStore) -> Dispatch:
         setup.rules.by_id,
         setup.assets,
         matrix_of(setup),
-        roster=roster_of(setup),
         cards=Cards(cards_of(cards), phones(setup)),
-        calendars=default_calendars(setup.site.timezone),
+        calendars=calendars_of(setup, years(setup)),
         firms=setup.site.firm_of,
         units={p.id: p.unit for p in setup.points.values()},
         watchdog_s=setup.site.file.watchdog.notice_s,
@@ -65,6 +61,7 @@ def make_dispatch(setup: Setup, state: StateStore) -> Dispatch:
     dispatch.add(Assessor(dispatch.book, dispatch.orders))
     dispatch.orders.templates = shipped_templates()
     dispatch.add(CallBook(dispatch.orders.orders))
+    dispatch.use_roster(add_people(setup, dispatch).roster)
     dispatch.load([(kind, i, "", body) for kind in dispatch.kinds for i, body in state.records(kind)])
     return dispatch
 

@@ -1,47 +1,78 @@
-"""What people change while Steward runs: matrix rows and shifts; seeded from the site file once.
+"""What people change while Steward runs: matrix, shifts, records of people, calendars.
 
-Each record carries its version, author and time; each change is an event with the record before and after.
+Seeded from the site file once. Each record carries its version, author and time; each change is an event with
+the record before and after. What is refused is an event too, with who tried; what held before holds on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from alerts.desk import Dispatch, Outcome
-from alerts.matrix_proof import holes
+from alerts.matrix import Matrix, Row
+from alerts.matrix_csv import Sheet, difference, import_matrix, numbered
+from alerts.matrix_proof import Hole, holes, lost
 from alerts.matrix_rows import row_dict
-from gateway.app.dispatch import matrix_of, roster_of
+from alerts.staffing import StaffBook
+from gateway.app import people
+from gateway.app.dispatch import matrix_of
 from gateway.app.setup import Setup
-from gateway.errors import BadInput, Conflict
+from gateway.errors import BadInput, Conflict, Problems
 from gateway.model import Command, Event, Ms
 from gateway.ports import Commit, StateStore
 
-EDITABLE = ("matrix", "shifts")
 META: Mapping[str, tuple[str, ...]] = {
-    "matrix": ("author", "changed_at"),  # a row has a version of its own, which orders keep
-    "shifts": ("version", "author", "changed_at"),
+    "calendars": ("version", "author", "changed_at", "reason"),
+    "staff": ("version", "author", "changed_at", "reason"),
+    "matrix": ("author", "changed_at", "reason"),  # a row has a version of its own, which orders keep
+    "shifts": ("version", "author", "changed_at", "reason"),
 }
+log = logging.getLogger(__name__)
+EDITABLE = tuple(META)
+"""In the order in which they are read: shifts need the calendar and the people."""
+Names = Callable[[], Mapping[str, str]]
+Records = list[tuple[str, str, str, Mapping[str, Any] | None]]
 
 
 class Settings:
-    """Handles the commands that are neither alarm, order, asset nor drill (`Parts.other`)."""
+    """Handles the commands that are neither alarm, order, asset nor drill (`Parts.other`).
 
-    def __init__(self, setup: Setup, state: StateStore, dispatch: Dispatch) -> None:
+    names: the people that exist now; without it those of the site file.
+    """
+
+    def __init__(
+        self, setup: Setup, state: StateStore, dispatch: Dispatch, names: Names | None = None
+    ) -> None:
         self._setup, self._state, self._dispatch = setup, state, dispatch
+        self._names = names or (lambda: people.names_of(setup))
+        self._book = next(b for b in dispatch.books if isinstance(b, StaffBook))
 
     def command(self, cmd: Command) -> tuple[Outcome, dict[str, Any]]:
-        """`settings.put`, and `user.*` which only has to be written down. Raises BadInput, Conflict."""
-        if cmd.kind.startswith("user."):
-            return Outcome(events=self._noted(cmd)), {}
-        if cmd.kind != "settings.put":
-            raise BadInput(f"there is no command {cmd.kind!r}", field="kind", hint="settings.put, user.*")
-        return self._put(cmd)
+        """`settings.put`, `matrix.import`, and `user.*` which only has to be written down.
 
-    def _noted(self, cmd: Command) -> list[Event]:
+        Raises Conflict; what is wrong with the content is answered: {"refused": [faults]}.
+        """
+        if cmd.kind.startswith("user."):
+            return Outcome(events=self._noted(cmd, cmd.kind, cmd.data)), {}
+        act = {"settings.put": self._put, "matrix.import": self._import}.get(cmd.kind)
+        if act is None:
+            raise BadInput(f"there is no command {cmd.kind!r}", field="kind", hint="settings.put, user.*")
+        try:
+            return act(cmd)
+        except (BadInput, Problems) as e:
+            faults = fault_rows(e.problems if isinstance(e, Problems) else [e])
+            if cmd.data.get("dry_run"):
+                return Outcome(), {"refused": faults}
+            facts = {"what": cmd.kind, "faults": faults[:50], "count": len(faults)}
+            return Outcome(events=self._noted(cmd, "settings.refused", facts)), {"refused": faults}
+
+    def _noted(self, cmd: Command, kind: str, data: Mapping[str, Any]) -> list[Event]:
         t, estate = cmd.received_at, self._setup.site.file.estates[0].id
-        event = Event(f"{cmd.kind}:{cmd.id}", estate, t, cmd.kind, cmd.subject, cmd.actor.id, data=cmd.data)
-        return [event]
+        return [Event(f"{kind}:{cmd.id}", estate, t, kind, cmd.subject, cmd.actor.id, data=data)]
+
+    # ── one record ────────────────────────────────────────────────────────────────────────────────
 
     def _put(self, cmd: Command) -> tuple[Outcome, dict[str, Any]]:
         kind, id_, body = (cmd.data.get(k) for k in ("kind", "id", "body"))
@@ -57,49 +88,176 @@ class Settings:
         record = {
             **{k: v for k, v in body.items() if k not in META[kind]},
             "version": version + 1, "author": cmd.actor.id, "changed_at": cmd.received_at,
+            "reason": str(cmd.data.get("reason") or ""),
         }  # fmt: skip
-        self._use(kind, {**self._records(kind), id_: record}, cmd.received_at)
+        was = self._records(kind)
+        matrix = self._use(kind, {**was, id_: record}, cmd.received_at)
         estate = str(body.get("estate") or self._setup.site.file.estates[0].id)
         change = {"before": before, "after": record}
         event = Event(
             f"settings.changed:{kind}:{id_}:{version + 1}", estate, cmd.received_at, "settings.changed",
             f"{kind}/{id_}", cmd.actor.id, data=change,
         )  # fmt: skip
-        return Outcome(events=[event], records=[(kind, id_, estate, record)]), {"id": id_, "body": record}
+        records: Records = [(kind, id_, estate, record)]
+        if matrix is not None:
+            records.append(self._edition(matrix.rows, cmd, {"changed": [id_]}))
+        return Outcome(events=[event], records=records), {"id": id_, "body": record}  # type: ignore[arg-type]  # no deletion
 
     def _records(self, kind: str) -> dict[str, dict[str, Any]]:
         return dict(self._state.records(kind))
 
-    def _use(self, kind: str, records: Mapping[str, Mapping[str, Any]], now: Ms) -> None:
-        """Check the whole and let it hold from now on. Raises BadInput or Problems and changes nothing."""
-        plain = [{k: v for k, v in r.items() if k not in META[kind]} for r in records.values()]
-        if kind == "shifts":
-            self._dispatch.use_roster(roster_of(self._setup, plain))
-            return
-        matrix = matrix_of(self._setup, plain)
+    def _use(
+        self, kind: str, records: Mapping[str, Mapping[str, Any]], now: Ms, *, stored: bool = False
+    ) -> Matrix | None:
+        """Check the whole and let it hold from now on. Raises BadInput or Problems and changes nothing.
+
+        stored: at the start, when what is stored has to hold: certificates that ended since do not stop it,
+        and holes are told and go to the control room.
+        """
+        data = people.plain(records.values(), META[kind])
+        setup, book, names = self._setup, self._book, self._names()
+        if kind == "calendars":
+            known = people.years(setup, data)
+            book.use_years(known)
+            self._dispatch.orders.calendars |= people.calendars_of(setup, known)
+        elif kind == "staff":
+            today = None if stored else book.staff.today(now)
+            book.use_staff(people.staff_of(setup, data, names, book.years, today), names)
+        elif kind == "shifts":
+            book.use_shifts(people.roster_of(setup, data, names, book.years))
+        else:
+            matrix = matrix_of(setup, data, people.week(setup, book.years))
+            if stored:
+                self._doubt(matrix, now)
+            else:
+                self._prove(matrix, now)
+            self._dispatch.use_matrix(matrix)
+            return matrix
+        return None
+
+    def _prove(self, matrix: Matrix, now: Ms, sheet: Sheet | None = None) -> None:
+        found = self.proof(matrix, now)
+        if found:
+            raise Problems(hole_rows(found, sheet))
+
+    def _doubt(self, matrix: Matrix, now: Ms) -> None:
+        found = hole_rows(self.proof(matrix, now), None)
+        if found:
+            log.error(
+                "matrix: holes=%d first=%r; mend it; till then the control room has them",
+                len(found), str(found[0]),
+            )  # fmt: skip
+
+    def proof(self, matrix: Matrix, now: Ms) -> list[Hole]:
+        """What is missing: holes, ties, circles, lost rows of the template."""
         pairs = [
             (r, a) for a in self._setup.assets.values() for r in self._setup.rules if r.asset_kind == a.kind
         ]
-        missing = holes(matrix, pairs, now)
-        if missing:
-            hint = f"rule {missing[0].rule}, asset {missing[0].asset}"
-            raise BadInput(missing[0].text["en"], field="matrix", hint=hint)
+        return [*holes(matrix, pairs, now), *lost(matrix, self._setup.matrix)]
+
+    # ── the whole matrix as a spreadsheet ─────────────────────────────────────────────────────────
+
+    def _import(self, cmd: Command) -> tuple[Outcome, dict[str, Any]]:
+        """data: text, file, reason, estate ("": everything), dry_run."""
+        setup, data = self._setup, cmd.data
+        zone = setup.site.timezone
+        estate = str(data.get("estate") or "")
+        new, sheet = import_matrix(
+            str(data["text"]), str(data.get("file") or "matrix.csv"), setup.roles, zone
+        )
+        stored = self._records("matrix")
+        old = list(matrix_of(setup, people.plain(stored.values(), META["matrix"])).rows)
+        if estate:
+            foreign = [n for n, row in enumerate(new) if row.estate != estate]
+            if foreign:
+                raise Problems([sheet.fault(n, "estate", f"is not of estate {estate}") for n in foreign])
+            new = [*(r for r in old if r.estate != estate), *new]
+        rows = numbered(old, new)
+        matrix = matrix_of(setup, [row_dict(r) | {"version": r.version} for r in rows],
+                           people.week(setup, self._book.years))  # fmt: skip
+        self._prove(matrix, cmd.received_at, sheet)
+        change = difference(old, rows)
+        answer = {"difference": change, "rows": len(rows), "dry_run": bool(data.get("dry_run"))}
+        if data.get("dry_run"):
+            return Outcome(), answer
         self._dispatch.use_matrix(matrix)
+        touched = {*change["added"], *(c["id"] for c in change["changed"])}
+        meta = {
+            "author": cmd.actor.id,
+            "changed_at": cmd.received_at,
+            "reason": str(data.get("reason") or ""),
+        }
+        first = setup.site.file.estates[0].id
+        records: Records = [
+            ("matrix", r.id, r.estate or first, {**row_dict(r), "version": r.version, **meta})
+            for r in rows if r.id in touched
+        ]  # fmt: skip
+        edition = self._edition(rows, cmd, change)
+        facts = {"edition": edition[1], "file": sheet.file, "reason": meta["reason"], **change}
+        events = self._noted(cmd, "matrix.imported", facts)
+        gone = [("matrix", id_, first) for id_ in change["removed"]]
+        outcome = Outcome(events=events, records=[*records, edition], gone=gone)  # type: ignore[list-item]  # no None
+        return outcome, {**answer, "edition": edition[1]}
 
-    def restore(self) -> None:
+    def _edition(
+        self, rows: Iterable[Row], cmd: Command, change: Mapping[str, Any]
+    ) -> tuple[str, str, str, dict[str, Any]]:
+        """The whole matrix as it holds from now on: an order's row and version are found in it for ever."""
+        number = len(self._state.records("matrix_edition")) + 1
+        body = {
+            "edition": number, "author": cmd.actor.id, "at": cmd.received_at,
+            "reason": str(cmd.data.get("reason") or ""), "change": dict(change),
+            "rows": [row_dict(r) | {"version": r.version} for r in rows],
+        }  # fmt: skip
+        return ("matrix_edition", f"{number:06d}", "", body)
+
+    # ── the start ─────────────────────────────────────────────────────────────────────────────────
+
+    def restore(self, now: Ms = 0) -> None:
         """Let what is stored hold; on the first start store what the site file says."""
-        if self._state.record("settings", "seeded") is None:
-            self._seed()
+        seeded = self._state.record("settings", "seeded")
+        kinds = (seeded or {}).get("kinds", ["matrix", "shifts"] if seeded else [])
+        if set(kinds) != set(EDITABLE):
+            self._seed([k for k in EDITABLE if k not in kinds])
         for kind in EDITABLE:
-            self._use(kind, self._records(kind), 0)
+            self._use(kind, self._records(kind), now, stored=True)
 
-    def _seed(self) -> None:
-        meta = {"version": 1, "author": "site file", "changed_at": 0}
-        rows = {r.id: row_dict(r) for r in self._setup.matrix}
-        records: list[tuple[str, str, str, Mapping[str, Any] | None]] = [
-            ("matrix", id_, "", {**row, **meta}) for id_, row in rows.items()
+    def _seed(self, kinds: Iterable[str]) -> None:
+        file, meta = self._setup.site.file, {"version": 1, "author": "site file", "changed_at": 0}
+        found: dict[str, list[tuple[str, Mapping[str, Any]]]] = {
+            "matrix": [(r.id, row_dict(r)) for r in self._setup.matrix],
+            "shifts": [(f"shift-{n + 1}", s) for n, s in enumerate(file.shifts)],
+            "staff": [(str(s["id"]), s) for s in file.staff],
+            "calendars": [(str(c["year"]), c) for c in file.calendars],
+        }
+        records: Records = [
+            (kind, id_, str(body.get("estate", "")), {**body, **meta})
+            for kind in kinds
+            for id_, body in found[kind]
         ]
-        for n, shift in enumerate(self._setup.site.file.shifts):
-            records.append(("shifts", f"shift-{n + 1}", str(shift.get("estate", "")), {**shift, **meta}))
-        records.append(("settings", "seeded", "", {"from": self._setup.site.path.name}))
+        done = {"from": self._setup.site.path.name, "kinds": list(EDITABLE)}
+        records.append(("settings", "seeded", "", done))
         self._state.commit(Commit(records=records))
+
+
+def hole_rows(found: Iterable[Hole], sheet: Sheet | None) -> list[BadInput]:
+    """Holes as faults, each said once; those of a row of the spreadsheet with its row and column."""
+    out: dict[str, BadInput] = {}
+    for h in found:
+        where = [n for n, row in enumerate(sheet.rows) if row.get("id") == h.about] if sheet else []
+        need = f"; rule {h.rule}, asset {h.asset}" if h.rule else ""
+        if sheet is not None and where:
+            fault = sheet.fault(where[0], h.column or "id", h.text["en"] + need)
+        else:
+            file = sheet.file if sheet else ""
+            fault = BadInput(h.text["en"] + need, file=file, line=1 if file else 0, field=f"matrix.{h.about}")
+        out.setdefault(h.text["en"], fault)
+    return list(out.values())
+
+
+def fault_rows(faults: Iterable[BadInput]) -> list[dict[str, Any]]:
+    """Faults as JSON."""
+    return [
+        {"file": p.file, "row": p.line, "field": p.field, "message": p.message, "hint": p.hint}
+        for p in faults
+    ]
