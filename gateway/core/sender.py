@@ -205,7 +205,9 @@ class Sender:
         out: list[tuple[Group | None, list[Due]]] = []
         for key, found in places.items():
             if isinstance(key, str):
-                out.append((self._groups[key], found))
+                # The same key has to say the same: until all of it is in sight it waits.
+                if len(found) == len(self._groups[key].members):
+                    out.append((self._groups[key], found))
             elif len({call_of(n) for n, _ in found}) < GROUP_FROM:
                 out += [(None, batch) for batch in _calls(found)]
             else:
@@ -243,7 +245,8 @@ class Sender:
         one = message(group, [n for n, _ in batch])
         ok, detail = await self._delivered(one, asyncio.Lock())
         detail = f"{detail} (group {group.id})"
-        results = [self._result(n, attempts, ok=ok, detail=detail) for n, attempts in batch]
+        attempts = min(a for _, a in batch)  # they end together: a group is never torn
+        results = [self._result(n, attempts, ok=ok, detail=detail) for n, _ in batch]
         await self._record(results)
         if all(r.ok or r.final for r in results):
             gone = Commit(records=[group.gone(one.estate)])

@@ -55,7 +55,11 @@ def service(judge: Judge) -> Iterator[Service]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            raw = self.rfile.read(int(self.headers.get("content-length", 0)))
+            length = int(self.headers.get("content-length", 0))
+            raw = self.rfile.read(length)
+            if len(raw) < length:  # whoever sent it is no more
+                self.close_connection = True
+                return
             parts = urlsplit(self.path)
             headers = {k.lower(): v for k, v in self.headers.items()}
             asked = Asked(parts.path, dict(parse_qsl(parts.query)), headers, raw)
