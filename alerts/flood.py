@@ -174,6 +174,25 @@ def _cause(head: Alarm, group: list[Alarm]) -> Line:
     return Line("cause" if rest else "single", head, (head, *rest), dict(head.name))
 
 
+def picture(alarms: Iterable[Alarm], seats: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a screen that shows these alarms needs: {on, since, count, groups, total, lines}.
+
+    seats: records of the seats whose alarms they are · on: one of them is in a flood · count: new alarms
+    since it began · groups: lines of the whole, also those that the last line stands for.
+    """
+    mine = list(alarms)
+    wet = [s for s in seats if s.get("since") is not None]
+    shown = lines(mine)
+    return {
+        "on": bool(wet),
+        "since": min((int(s["since"]) for s in wet), default=None),
+        "count": sum(int(s.get("count", 0)) for s in wet),
+        "groups": len(lines(mine, most=len(mine) + 1)),
+        "total": sum(len(line.alarms) for line in shown),
+        "lines": [line.as_dict() for line in shown],
+    }
+
+
 # ── the book ──────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -224,25 +243,6 @@ class FloodBook:
             Event(f"{kind}:{seat.id}:{e}:{t}", e, t, kind, seat.id, data={"seat": seat.id, **data})
             for e in self._estates[seat.id]
         ]
-
-    def picture(self, alarms: Iterable[Alarm]) -> dict[str, Any]:
-        """What a screen that shows these alarms needs: {on, since, count, groups, total, lines}.
-
-        on: one of the seats whose alarms they are is in a flood · count: new alarms since it began, or
-        within the window · groups: lines of the whole, also those that the last line stands for.
-        """
-        mine = list(alarms)
-        seats = {self._seat_of.get(a.estate, "") for a in mine}
-        wet = [s for i, s in self.seats.items() if i in seats and s.since is not None]
-        shown = lines(mine)
-        return {
-            "on": bool(wet),
-            "since": min((s.since for s in wet if s.since is not None), default=None),
-            "count": sum(s.count for s in wet),
-            "groups": len(lines(mine, most=10**9)),
-            "total": sum(len(line.alarms) for line in shown),
-            "lines": [line.as_dict() for line in shown],
-        }
 
     def command(self, cmd: Command) -> tuple[list[Event], dict[str, Any]]:
         """There are none."""

@@ -26,8 +26,10 @@ from dashboards.api import (
     answers,
     demo,
     edges,
+    flood,
     hazards,
     history,
+    kpi,
     live,
     occurrences,
     orders,
@@ -52,7 +54,7 @@ log = logging.getLogger(__name__)
 ROUTERS = (
     account.router, photos.router, plans.router, live.router, alarms.router, orders.router, history.router, stats.router,
     public.router, settings.router, demo.router, points.router, edges.router, answers.router,
-    occurrences.router, silences.router, permits.router, hazards.router,
+    occurrences.router, silences.router, permits.router, hazards.router, flood.router, kpi.router,
 )  # fmt: skip
 
 
