@@ -10,6 +10,7 @@ from alerts.assess_book import Assessor
 from alerts.bands import Week
 from alerts.cards import Cards, Phones, cards_of
 from alerts.desk import Dispatch
+from alerts.flood import FloodBook
 from alerts.graph import Graph, Reader
 from alerts.matrix import Matrix
 from alerts.matrix_rows import rows_of
@@ -59,6 +60,7 @@ def make_dispatch(setup: Setup, state: StateStore) -> Dispatch:
     dispatch.add(PlanBook(dispatch.orders, shipped_plans(setup.roles), setup.site.timezone))
     dispatch.book.kin.use(graph_of(setup))
     dispatch.add(Assessor(dispatch.book, dispatch.orders))
+    dispatch.add(FloodBook(setup.site.firm_of))
     dispatch.orders.templates = shipped_templates()
     dispatch.add(CallBook(dispatch.orders.orders))
     dispatch.use_roster(add_people(setup, dispatch).roster)
