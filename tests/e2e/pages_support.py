@@ -165,19 +165,15 @@ class Wire:
         self._listener.close()
 
 
-_RUNNING = pytest.StashKey[Demo]()
-
-
-@pytest.fixture
-def demo(request: pytest.FixtureRequest) -> Demo:
-    """One demonstration for all tests of the session."""
-    session = request.session
-    if _RUNNING not in session.stash:
-        chromium_path()
-        running = Demo.start()
-        session.stash[_RUNNING] = running
-        session.addfinalizer(running.stop)
-    return session.stash[_RUNNING]
+@pytest.fixture(scope="module")
+def demo() -> Iterator[Demo]:
+    """One demonstration for all tests of a module; one that lived on would slow down all that follow."""
+    chromium_path()
+    running = Demo.start()
+    try:
+        yield running
+    finally:
+        running.stop()
 
 
 def chromium_path() -> str | None:
