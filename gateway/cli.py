@@ -15,6 +15,7 @@ import typer
 from gateway.app.runner import duration, guarded, run_until_signalled
 from gateway.cli_cert import add_commands as add_cert
 from gateway.cli_edges import add_commands, add_edge
+from gateway.cli_matrix import add_matrix
 
 app = typer.Typer(
     name="steward", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -128,6 +129,7 @@ def core(
 
 
 add_edge(app)
+add_matrix(app)
 
 
 # ── bringing devices on site ──────────────────────────────────────────────────────────────────────────

@@ -73,7 +73,7 @@ def _address(person: Person) -> tuple[str, str]:
         ) from e  # fmt: skip
 
 
-async def _asked(client: Client, path: str, body: Mapping[str, Any], key: str = "") -> dict[str, Any]:
+async def asked(client: Client, path: str, body: Mapping[str, Any], key: str = "") -> dict[str, Any]:
     """The answer. Raises BadInput for what cannot be asked, WorkFailed for what was not done."""
     status, answer = await asyncio.to_thread(client.ask, path, dict(body), key, _language(), WAIT_S)
     if status >= 300:
@@ -104,7 +104,7 @@ async def write(person: Person, point: tuple[str, str], value: float, reason: st
     client = await connected(person)
     asset, tag = point
     path = f"/api/v1/points/{quote(asset, '')}/{quote(tag, '')}/write"
-    done = (await _asked(client, path, {"value": value, "reason": reason}, secrets.token_hex(12)))["write"]
+    done = (await asked(client, path, {"value": value, "reason": reason}, secrets.token_hex(12)))["write"]
     if as_json:
         say({"point": f"{asset}/{tag}", **done})
     else:
@@ -116,7 +116,7 @@ async def retry(person: Person, gateway: str, device: str, *, as_json: bool) -> 
     """0 when the edge has been told."""
     client = await connected(person)
     body = {"device": device} if device else {}
-    await _asked(client, f"/api/v1/edges/{quote(gateway, '')}/retry", body, secrets.token_hex(12))
+    await asked(client, f"/api/v1/edges/{quote(gateway, '')}/retry", body, secrets.token_hex(12))
     if as_json:
         say({"ok": True, "edge": gateway, "device": device or None})
     else:
@@ -148,7 +148,7 @@ async def trace(person: Person, look: Look, *, as_json: bool) -> int:
             seen = await _look(client, look, None, seen, as_json=as_json)
     finally:
         if look.follow:
-            await _asked(client, _trace(look), {"line": look.line, "on": False})
+            await asked(client, _trace(look), {"line": look.line, "on": False})
     if on is not None and not as_json:
         sys.stderr.write(f"recording is {'on' if on else 'off'}\n")
     return 0
@@ -162,7 +162,7 @@ async def _look(
     client: Client, look: Look, on: bool | None, seen: Sequence[Frame], *, as_json: bool
 ) -> Sequence[Frame]:
     facts = {"line": look.line, "on": on, "unit": look.unit}
-    answer = await _asked(client, _trace(look), {k: v for k, v in facts.items() if v is not None})
+    answer = await asked(client, _trace(look), {k: v for k, v in facts.items() if v is not None})
     frames = [tuple(f) for f in answer["trace"]["frames"]]
     fresh = after(seen, frames)
     if seen and len(fresh) == len(frames):
