@@ -39,6 +39,7 @@ from dashboards.api import (
     points,
     public,
     reference,
+    reports,
     settings,
     silences,
     stats,
@@ -52,7 +53,7 @@ from gateway.ports import AccountStore, Clock, Desk
 log = logging.getLogger(__name__)
 
 ROUTERS = (
-    account.router, photos.router, plans.router, live.router, alarms.router, orders.router, history.router, stats.router,
+    account.router, photos.router, plans.router, reports.router, live.router, alarms.router, orders.router, history.router, stats.router,
     public.router, settings.router, demo.router, points.router, edges.router, answers.router,
     occurrences.router, silences.router, permits.router, hazards.router, flood.router, kpi.router,
 )  # fmt: skip

@@ -98,8 +98,11 @@ class Wall:
         return None
 
     def _room(self, scope: Scope) -> int:
-        """Bytes that a body may have: photos come in at the address that ends with `/photos`."""
-        return MAX_PHOTO if scope["path"].endswith("/photos") else self._options.max_body
+        """Bytes that a body may have: photos come in at `…/photos`, and with a resident's report at `/r/…`."""
+        path = scope["path"]
+        if path.endswith("/photos"):
+            return MAX_PHOTO
+        return MAX_PHOTO + 65_536 if path.startswith("/r/") else self._options.max_body
 
     def _note(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
         method = (

@@ -25,6 +25,7 @@ from dashboards.metrics import Counters
 from gateway.model import Actor, Ms, Scope
 from gateway.ports import AccountStore, Clock, Desk
 from gateway.ports.files import FileStore
+from gateway.ports.keys import Keys
 
 HERE = Path(__file__).parent
 Figures = Callable[[Desk, Scope, Ms, Ms], Mapping[str, Any]]
@@ -72,6 +73,7 @@ class WebOptions:
     write: WritePoint | None = None
     edge: ActOnEdge | None = None
     files: FileStore | None = None
+    keys: Keys | None = None
     answers: Answers | None = None
     hasher: PasswordHasher | None = None
 

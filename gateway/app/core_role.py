@@ -29,6 +29,7 @@ from gateway.adapters.broker_files import Places as BrokerPlaces
 from gateway.adapters.clock import epoch
 from gateway.adapters.duckdb_store import DuckStore
 from gateway.adapters.jetstream_bus import JetStreamBus
+from gateway.adapters.keys import InstallationKeys
 from gateway.adapters.lockfile import DataLock
 from gateway.adapters.mqtt_bus import MqttBus
 from gateway.adapters.mqtt_side import MqttAddress
@@ -170,6 +171,7 @@ async def _serve(
         write=writes.write,
         edge=edges.act,
         files=Attachments(options.data / "attachments"),
+        keys=InstallationKeys(options.data),
         answers=answers,
     )
     app = create_app(desk, state, clock, web)

@@ -16,6 +16,7 @@ from alerts.matrix import Matrix
 from alerts.matrix_rows import rows_of
 from alerts.notices_repeat import CallBook
 from alerts.plans import PlanBook
+from alerts.reports import ReportBook, city_notices
 from alerts.rules_base import digest
 from gateway.app.people import add_people, calendars_of, years
 from gateway.app.policy import shipped_plans, shipped_templates
@@ -61,7 +62,8 @@ def make_dispatch(setup: Setup, state: StateStore) -> Dispatch:
     dispatch.book.kin.use(graph_of(setup))
     dispatch.add(Assessor(dispatch.book, dispatch.orders))
     dispatch.add(FloodBook(setup.site.firm_of))
-    dispatch.orders.templates = shipped_templates()
+    dispatch.add(ReportBook(dispatch.orders))
+    dispatch.tellers.append(city_notices)
     dispatch.add(CallBook(dispatch.orders.orders))
     dispatch.use_roster(add_people(setup, dispatch).roster)
     dispatch.load([(kind, i, "", body) for kind in dispatch.kinds for i, body in state.records(kind)])

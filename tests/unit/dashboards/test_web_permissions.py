@@ -77,6 +77,8 @@ CALLS: dict[str, tuple[str, str, Any]] = {
     "order.verify": ("POST", "/orders/o1/verify", REASON),
     "order.close": ("POST", "/orders/o1/close", {}),
     "order.cancel": ("POST", "/orders/o1/cancel", REASON),
+    "view.reports": ("GET", "/reports", None),
+    "city.report": ("POST", "/city/cases", {"number": "1", "asset": "lift-1", "text": "stands"}),
     "plan.put": ("PUT", "/plans/p1", {"asset": "lift-1", "template": {}}),
     "plan.move": ("POST", "/plans/p1/move", {"due": "2026-01-31", **REASON}),
     "plan.last": ("POST", "/plans/p1/last", {"done": "2026-01-31", **REASON}),
