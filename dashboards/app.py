@@ -27,12 +27,15 @@ from dashboards.api import (
     demo,
     edges,
     flood,
+    handover,
     hazards,
     history,
     kpi,
     live,
+    matrix,
     occurrences,
     orders,
+    people,
     permits,
     photos,
     plans,
@@ -56,6 +59,7 @@ ROUTERS = (
     account.router, photos.router, plans.router, reports.router, live.router, alarms.router, orders.router, history.router, stats.router,
     public.router, settings.router, demo.router, points.router, edges.router, answers.router,
     occurrences.router, silences.router, permits.router, hazards.router, flood.router, kpi.router,
+    matrix.router, people.router, handover.router,
 )  # fmt: skip
 
 

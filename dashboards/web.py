@@ -46,6 +46,25 @@ class Answers(Protocol):
         """The order, accepted by the token's person. Raises NotFound, Conflict, Forbidden."""
 
 
+class MatrixDesk(Protocol):
+    """What pages ask about responsibility and duty; blocking, reading only."""
+
+    def sheet(self, language: str, estate: str, edition: int | None) -> str:
+        """The matrix as CSV."""
+
+    def explain(self, event: str, asset: str, priority: int, t: Ms, part: str) -> dict[str, Any]:
+        """Why a row wins, who is called in turn and who would get the order."""
+
+    def proof(self, now: Ms) -> dict[str, Any]:
+        """Whether the matrix that holds is complete."""
+
+    def duty(self, estate: str, now: Ms, days: int) -> dict[str, Any]:
+        """Who is on duty and which shifts are empty."""
+
+    def certificates(self, now: Ms) -> list[dict[str, Any]]:
+        """Certificates that end soon or have ended."""
+
+
 @dataclass(frozen=True)
 class WebOptions:
     """What differs between installations.
@@ -75,6 +94,7 @@ class WebOptions:
     files: FileStore | None = None
     keys: Keys | None = None
     answers: Answers | None = None
+    matrix: MatrixDesk | None = None
     hasher: PasswordHasher | None = None
 
 

@@ -224,6 +224,7 @@ class Setting(Body):
     """A record of the settings; what is in `body` depends on the kind and is checked by the core."""
 
     body: dict[str, Any]
+    reason: Annotated[str, Field(max_length=500)] = ""
 
 
 class PersonBody(Body):

@@ -15,12 +15,13 @@ from dashboards.access.people import DIMENSIONS, active, includes, scope_of
 from dashboards.api.acting import submit
 from dashboards.api.bodies import Mode, PersonBody, Setting
 from dashboards.api.deps import Caller, key_of, need, reply, version_of
+from dashboards.api.matrix import refused
 from dashboards.problems import Problem
 from gateway.model import Scope
 from gateway.ports import User
 
 router = APIRouter(tags=["settings"])
-KINDS = ("matrix", "shifts")
+KINDS = ("matrix", "shifts", "staff", "calendars")
 _ID = re.compile(r"[a-z0-9][a-z0-9_.@/:-]{0,99}")
 
 
@@ -32,7 +33,7 @@ async def settings(kind: str, caller: Annotated[Caller, Depends(need("settings.v
     mine = [
         {"id": id_, "body": body}
         for id_, body in records
-        if not body.get("estate") or caller.web.directory.allows(caller.scope, str(body["estate"]))
+        if _sees(caller, kind, str(body.get("estate") or ""))
     ]
     return reply({"kind": kind, "records": mine})
 
@@ -55,8 +56,17 @@ async def put_setting(
             _check_reach(caller, version)
     subject = f"{kind}/{id}"
     key = key_of(request, caller, "settings.put", subject)
-    data = {"kind": kind, "id": id, "body": body.body}
-    return reply(await submit(caller, key, "settings.put", subject, data, None, version_of(request)))
+    data = {"kind": kind, "id": id, "body": body.body, "reason": body.reason}
+    result = await submit(caller, key, "settings.put", subject, data, None, version_of(request))
+    refused(result)
+    return reply(result)
+
+
+def _sees(caller: Caller, kind: str, estate: str) -> bool:
+    """What is of no estate is everybody's, except for people: then who sees all."""
+    if not estate:
+        return kind != "staff" or caller.scope == Scope()
+    return caller.web.directory.allows(caller.scope, estate)
 
 
 def _known(kind: str) -> None:

@@ -47,6 +47,7 @@ from gateway.app.edge_keys import EdgeKeys
 from gateway.app.exposure import plain, refuse_plain
 from gateway.app.heartbeat import heartbeat
 from gateway.app.housekeeping import keep_house
+from gateway.app.matrix_view import MatrixView
 from gateway.app.people import names_of
 from gateway.app.point_writes import CoreLoop, PointWrites
 from gateway.app.settings import Settings
@@ -170,6 +171,7 @@ async def _serve(
         https=bool(tls.trusted()),
         write=writes.write,
         edge=edges.act,
+        matrix=MatrixView(setup, state, dispatch, settings),
         files=Attachments(options.data / "attachments"),
         keys=InstallationKeys(options.data),
         answers=answers,

@@ -1,0 +1,116 @@
+"""Leave and swaps, who is on duty, which shifts are empty, which certificates end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import Response
+
+from dashboards.api.acting import submit
+from dashboards.api.bodies import Plain
+from dashboards.api.bodies_people import DecisionBody, LeaveBody
+from dashboards.api.deps import Caller, key_of, need, reply, version_of
+from dashboards.api.matrix import example
+from dashboards.problems import Problem
+
+router = APIRouter(tags=["people"])
+LEAVE = {
+    "id": "lv-9f1c-3", "person": "li", "estate": "happiness", "kind": "swap", "start": 1790000000000,
+    "end": 1790028800000, "stand_in": "wu", "reason": "wedding", "state": "asked", "asked_by": "li",
+    "asked_at": 1789900000000, "decided_by": "", "decided_at": None, "note": "", "version": 1,
+}  # fmt: skip
+CHANGED = {"leave": LEAVE, "empty": [{"estate": "happiness", "duty": "TE", "from": 1, "to": 2}]}
+
+
+@router.get("/leave", summary="Leave and swaps", responses=example({"leave": [LEAVE]}))
+async def leaves(caller: Annotated[Caller, Depends(need("leave.ask"))]) -> Response:
+    """Of the scope, the latest first; who may not decide sees their own."""
+    found = await asyncio.to_thread(caller.web.desk.state.records, "leave")
+    decides = caller.actor.role in ("supervisor", "manager", "admin")
+    mine = [
+        body
+        for _, body in found
+        if caller.web.directory.allows(caller.scope, str(body["estate"]))
+        and (decides or caller.actor.id in (body["person"], body["stand_in"]))
+    ]
+    return reply({"leave": sorted(mine, key=lambda x: -int(x["start"]))})
+
+
+@router.post("/leave", summary="Ask for leave or a swap", responses=example(CHANGED))
+async def ask(
+    body: LeaveBody, request: Request, caller: Annotated[Caller, Depends(need("leave.ask"))]
+) -> Response:
+    """It holds when somebody else, who may decide, approves it. `empty`: shifts that would have nobody."""
+    key = key_of(request, caller, "leave.ask", body.person)
+    data = body.model_dump(exclude={"person"})
+    return reply(await submit(caller, key, "leave.ask", body.person, data))
+
+
+async def _decide(kind: str, id_: str, data: dict[str, Any], request: Request, caller: Caller) -> Response:
+    key = key_of(request, caller, kind, id_)
+    return reply(await submit(caller, key, kind, id_, data, None, version_of(request)))
+
+
+@router.post("/leave/{id}/approve", summary="Approve leave", responses=example(CHANGED))
+async def approve(
+    id: str,  # noqa: A002 - the name in the path
+    body: DecisionBody,
+    request: Request,
+    caller: Annotated[Caller, Depends(need("leave.approve"))],
+) -> Response:
+    """From then on the roster counts with it; nobody approves their own."""
+    return await _decide("leave.approve", id, body.model_dump(), request, caller)
+
+
+@router.post("/leave/{id}/refuse", summary="Refuse leave", responses=example(CHANGED))
+async def refuse(
+    id: str,  # noqa: A002 - the name in the path
+    body: DecisionBody,
+    request: Request,
+    caller: Annotated[Caller, Depends(need("leave.refuse"))],
+) -> Response:
+    """With the reason."""
+    return await _decide("leave.refuse", id, body.model_dump(), request, caller)
+
+
+@router.post("/leave/{id}/withdraw", summary="Take leave back", responses=example(CHANGED))
+async def withdraw(
+    id: str,  # noqa: A002 - the name in the path
+    body: Plain,
+    request: Request,
+    caller: Annotated[Caller, Depends(need("leave.withdraw"))],
+) -> Response:
+    """The person or a supervisor; the shifts are as planned again."""
+    return await _decide("leave.withdraw", id, {}, request, caller)
+
+
+@router.get(
+    "/duty/{estate}", summary="Who is on duty",
+    responses=example(
+        {"estate": "happiness", "on": [{"duty": "CR", "people": [{"id": "wang", "name": "Wang"}]}],
+         "empty": [{"duty": "TE", "from": 1790000000000, "to": 1790028800000}]}
+    ),
+)  # fmt: skip
+async def duty(
+    estate: str,
+    caller: Annotated[Caller, Depends(need("settings.view"))],
+    days: Annotated[int, Query(ge=1, le=60)] = 7,
+) -> Response:
+    """Who fills which role now, and when nobody will in the next days."""
+    view = caller.web.options.matrix
+    if view is None or not caller.web.directory.allows(caller.scope, estate):
+        raise Problem(404, "problem.scope")
+    return reply(view.duty(estate, caller.web.desk.now(), days))
+
+
+@router.get(
+    "/certificates", summary="Certificates that end",
+    responses=example({"certificates": [{"person": "li", "kind": "electrician", "days": 9}]}),
+)  # fmt: skip
+async def certificates(caller: Annotated[Caller, Depends(need("settings.view"))]) -> Response:
+    """Those of the scope that end within 60 days or have ended."""
+    view = caller.web.options.matrix
+    found = view.certificates(caller.web.desk.now()) if view is not None else []
+    return reply({"certificates": caller.web.directory.within(caller.scope, found)})
