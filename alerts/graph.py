@@ -62,8 +62,9 @@ class Graph:
 
     def _supply(self) -> Iterator[Arrow]:
         for asset in sorted(self.assets):
+            named = (p for p in self.assets[asset].depends_on if p in self.assets)
             supply = self.supply_of(self.assets[asset])
-            if supply and not any(self.assets[a].kind == "power" for a in self.above(asset)):
+            if supply and not any(self.assets[p].kind == "power" for p in named):
                 yield Arrow(asset, supply, "supply")
 
     def supply_of(self, asset: Asset) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -13,6 +14,7 @@ from starlette.responses import Response
 from dashboards.access.permissions import allows
 from dashboards.api.deps import Caller, need
 from dashboards.api.history import event_json
+from dashboards.api.kpi import kpi_of
 from dashboards.api.stats import figures_of
 from dashboards.pages.bars import beginning, blocks
 from dashboards.pages.common import show, site_facts
@@ -62,11 +64,23 @@ async def stats(
         row["bar"] = blocks(row["segments"], begun, cut)
     estates = {e: web.directory.estates[e] for e in web.directory.estates_of(caller.scope)}
     chains = await asyncio.to_thread(_chains, caller, list(estates))
+    alarms = await kpi_of(caller, start, cut, [estate] if estate else [])
+    for seat in alarms["seats"]:
+        seat["rules"] = rules_of(seat)
     return show(
         request, caller, "stats.html", figures=found, start=start, end=end, cut=cut, month=month,
         months=months, begun=begun, chosen=estate, estates=estates, chains=chains,
+        alarms=alarms,
         exports=allows(caller.actor.role, "export"), running=end > now,
     )  # fmt: skip
+
+
+def rules_of(seat: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rules that alarm most and those that people judged: {rule, count, judged}."""
+    judged = {row["rule"]: row for row in seat["precision"]}
+    counts = {row["rule"]: row["count"] for row in seat["top_ten"]}
+    names = [*counts, *(r for r in judged if r not in counts)]
+    return [{"rule": r, "count": counts.get(r, 0), "judged": judged.get(r)} for r in names]
 
 
 def _chains(caller: Caller, estates: list[str]) -> dict[str, int]:

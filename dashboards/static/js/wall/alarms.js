@@ -8,7 +8,7 @@ const MOST = 300;
 
 export class AlarmList {
   constructor(live, table, { filters, search, note, choose, acknowledge }) {
-    Object.assign(this, { live, table, note, choose, acknowledge, selected: null, priorities: new Set(), words: "" });
+    Object.assign(this, { live, table, note, choose, acknowledge, selected: null, priorities: new Set(), words: "", opened: new Set(), flood: null });
     this.body = el("tbody");
     this.columns = ["priority", "state", "age", "what", "value", "count", "order", "act"];
     fill(table, el("thead", {}, el("tr", {}, this.columns.map((c) => el("th", { scope: "col", class: `col-${c}` }, c === "act" ? el("span", { class: "hidden" }, t("list.act")) : t(`list.${c}`))))), this.body);
@@ -51,10 +51,11 @@ export class AlarmList {
     this.rows = new Map();
     const focused = this.body.contains(document.activeElement) ? document.activeElement.dataset.id : null;
     if (this.selected && !this.live.alarms.has(this.selected)) this.select(null, false);
-    fill(this.body, all.slice(0, MOST).map((a) => this.row(a)));
+    const grouped = this.flood?.on && !this.priorities.size && !this.words;
+    fill(this.body, grouped ? this.flood.lines().flatMap((l) => this.group(l)) : all.slice(0, MOST).map((a) => this.row(a)));
     if (!all.length) fill(this.body, el("tr", {}, el("td", { colspan: this.columns.length, class: "empty" }, t(this.live.alarms.size ? "wall.none_filtered" : "wall.no_alarms"))));
     const shelved = all.filter(quiet).length;
-    say(this.note, [all.length > MOST ? t("wall.more", { n: all.length - MOST }) : "", shelved ? t("wall.quiet", { n: shelved }) : ""].filter(Boolean).join(" · "));
+    say(this.note, [grouped ? t("flood.note", { n: all.length }) : "", !grouped && all.length > MOST ? t("wall.more", { n: all.length - MOST }) : "", shelved ? t("wall.quiet", { n: shelved }) : ""].filter(Boolean).join(" · "));
     if (focused) this.body.querySelector(`[data-id="${focused}"]`)?.focus();
     this.ages();
   }
@@ -82,6 +83,22 @@ export class AlarmList {
     this.rows.set(a.id, { a, age, value });
     this.reading(a, value);
     return row;
+  }
+
+  /** One line of a flood: its head, how many stand behind it, and those when it is opened. */
+  group(line) {
+    const [head, ...rest] = line.alarms;
+    const row = this.row(head);
+    if (!rest.length) return [row];
+    const open = this.opened.has(head.id);
+    const key = { life: "flood.same", cause: "flood.follow", rest: "flood.rest" }[line.kind] ?? "flood.follow";
+    const assets = new Set(line.alarms.map((a) => a.asset)).size;
+    row.classList.add("group", `group-${line.kind}`);
+    row.querySelector(".msg").append(el("button", {
+      type: "button", class: "linkish more-of-it", tabindex: "-1", "aria-expanded": String(open),
+      onclick: (e) => { e.stopPropagation(); if (open) this.opened.delete(head.id); else this.opened.add(head.id); this.show(); },
+    }, t(key, { n: rest.length, assets })));
+    return [row, ...(open ? rest.slice(0, MOST).map((a) => { const child = this.row(a); child.classList.add("member"); return child; }) : [])];
   }
 
   order(a) {

@@ -65,6 +65,7 @@ export class Detail {
       a.card?.length ? [el("h3", {}, t("card.title")), cardSteps(a)] : null,
       el("dl", { class: "pairs" }, pairs.flatMap(([key, text]) => [el("dt", {}, t(key)), el("dd", {}, text)]),
         keeper ? [el("dt", {}, t("asset.keeper")), el("dd", {}, `${pick(keeper.name)} `, el("a", { href: `tel:${keeper.phone.replaceAll("-", "")}` }, keeper.phone))] : null,
+        pick(a.root_sentence) ? [el("dt", {}, t("alarm.root")), el("dd", { class: "root" }, pick(a.root_sentence))] : null,
         a.suppressed_by ? [el("dt", {}, t("alarm.suppressed_by")), el("dd", {}, this.root(a.suppressed_by))] : null));
   }
 

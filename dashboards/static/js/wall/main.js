@@ -8,6 +8,7 @@ import { Acts } from "./acts.js";
 import { AlarmList } from "./alarms.js";
 import { BreakIt } from "./breakit.js";
 import { Detail } from "./detail.js";
+import { Flood } from "./flood.js";
 import { header } from "./header.js";
 import { fullScreen, Keys } from "./keys.js";
 import { Matrix } from "./matrix.js";
@@ -23,6 +24,7 @@ const list = new AlarmList(live, at("alarms"), {
   choose: (alarm) => detail.show(alarm), acknowledge: (alarm) => acts.acknowledge(alarm),
 });
 header(live, list);
+const flood = new Flood(live, list, at("flood"));
 new Matrix(live, at("matrix"), at("matrix-table"), (asset, alarm) => list.select(alarm.id));
 new Orders(live, at("orders"), at("order-note"), (id) => list.person(id));
 new Recent(live, at("events"));
@@ -42,4 +44,4 @@ at("drill").hidden = boot.me.role !== "display" && !boot.me.actions.includes("dr
 // The first time, the most urgent alarm is shown at once.
 live.on("ready", () => { const first = list.listed()[0]; if (!list.selected && first) list.select(first.id, false); });
 live.start();
-window.wall = { live, list, sound }; // for the tests and for whoever looks for the cause of something
+window.wall = { live, list, sound, flood }; // for the tests and for whoever looks for the cause of something
