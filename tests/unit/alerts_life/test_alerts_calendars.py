@@ -1,4 +1,4 @@
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -129,3 +129,42 @@ def test_a_shift_that_is_wrong_is_named(wrong: dict[str, object]) -> None:
     with pytest.raises(BadInput, match=r"shifts\.0"):
         Roster.of([wrong], NAMES, ZONE)
     assert wall("24:00", "x") == 86_400
+
+
+def test_every_hour_of_a_week_with_holidays_night_shifts_and_a_changed_clock() -> None:
+    """24 × 7 × holidays: each hour asked for itself, against the rule written out by hand.
+
+    The week of the national day 2026 (holidays from Thursday on, Saturday 10 October is worked) in Shanghai,
+    and the same shifts through the nights in which Berlin changes its clock.
+    """
+    rows = [
+        {"duty": "DAY", "people": ["wang"], "on": "workday", "from": "08:00", "to": "18:00"},
+        {"duty": "REST", "people": ["li"], "on": "restday", "from": "08:00", "to": "18:00"},
+        {"duty": "NIGHT", "people": ["li"], "on": "workday", "from": "22:00", "to": "06:00"},
+        {"duty": "ROTA", "people": ["li"], "first": "2026-09-28", "every": 3, "from": "08:00", "to": "08:00"},
+    ]  # fmt: skip
+    for zone, first in ((ZONE, date(2026, 9, 28)), (ZoneInfo("Europe/Berlin"), date(2026, 10, 19))):
+        roster = Roster.of(rows, NAMES, zone)
+        start = at(zone, first.year, first.month, first.day)
+        for n in range(14 * 24):
+            t = start + n * HOUR
+            local = datetime.fromtimestamp(t / 1000, zone)
+            today, before = local.date(), local.date() - timedelta(days=1)
+
+            def rest(day: date) -> bool:
+                return day in CN_2026_HOLIDAYS or (day.weekday() > 4 and day not in CN_2026_WORKDAYS)
+
+            day_hours = 8 <= local.hour < 18
+            night = (local.hour >= 22 and not rest(today)) or (local.hour < 6 and not rest(before))
+            on_rota = (today if local.hour >= 8 else before) - date(2026, 9, 28)
+            wanted = {
+                "DAY": day_hours and not rest(today), "REST": day_hours and rest(today), "NIGHT": night,
+                "ROTA": on_rota.days >= 0 and on_rota.days % 3 == 0,
+            }  # fmt: skip
+            found = {duty: bool(roster.on_duty(duty, "e1", t)) for duty in wanted}
+            assert found == wanted, (zone, local)
+        end = start + 14 * 24 * HOUR
+        for duty in ("DAY", "REST", "NIGHT", "ROTA"):
+            empty = list(roster.gaps(duty, "e1", start, end))
+            hours = sum(bool(roster.on_duty(duty, "e1", start + n * HOUR)) for n in range(14 * 24))
+            assert sum(b - a for a, b in empty) == (14 * 24 - hours) * HOUR, duty
