@@ -21,7 +21,7 @@ MAY: Mapping[str, frozenset[Role]] = {
     "order.check": _FIELD, "order.note": _FIELD, "order.reject": _FIELD, "order.close": _FIELD,
     "order.reassign": _DESK, "order.release": _DESK, "order.verify": _LEAD, "order.cancel": _LEAD,
     "order.photo": _FIELD, "order.cost": _FIELD, "order.uncost": _FIELD, "order.costs_ok": _FIELD,
-    "city.report": _DESK, "plan.put": _LEAD, "plan.move": _LEAD, "plan.last": _LEAD, "plan.pause": _LEAD,
+    "sample.result": _LEAD, "city.report": _DESK, "plan.put": _LEAD, "plan.move": _LEAD, "plan.last": _LEAD, "plan.pause": _LEAD,
     "order.confirm": _FIELD, "drill.start": _DESK, "asset.mode": _LEAD,
     "silence.create": _DESK, "silence.end": _DESK,
     "permit.announce": _LEAD, "permit.withdraw": _LEAD, "permit.end": _LEAD,

@@ -73,6 +73,7 @@ ACTIONS: Mapping[str, tuple[str, frozenset[str]]] = {
         ("hazard.verify", "verified by a second person", S, M, A),
         ("view.reports", "reports of residents with their words and telephone; codes for stickers", O, S, M, A),
         ("city.report", "hand in a case of the city's platform", O, S, M, A),
+        ("sample.result", "record what a re-inspection found", S, M, A),
         ("plan.put", "make or change a preventive plan, within the law", S, M, A),
         ("plan.move", "move a plan's due date, with a reason and within the law", S, M, A),
         ("plan.last", "record when a plan's work was done before", S, M, A),

@@ -15,6 +15,7 @@ from dashboards.access.permissions import allows
 from dashboards.api.deps import Caller, need
 from dashboards.api.history import event_json
 from dashboards.api.kpi import kpi_of
+from dashboards.api.service import service_of
 from dashboards.api.stats import figures_of
 from dashboards.pages.bars import beginning, blocks
 from dashboards.pages.common import show, site_facts
@@ -62,6 +63,7 @@ async def stats(
     begun = beginning(found["rows"], start)
     for row in found["rows"]:
         row["bar"] = blocks(row["segments"], begun, cut)
+    firms = await service_of(caller, start, cut, estate)
     estates = {e: web.directory.estates[e] for e in web.directory.estates_of(caller.scope)}
     chains = await asyncio.to_thread(_chains, caller, list(estates))
     alarms = await kpi_of(caller, start, cut, [estate] if estate else [])
@@ -69,7 +71,7 @@ async def stats(
         seat["rules"] = rules_of(seat)
     return show(
         request, caller, "stats.html", figures=found, start=start, end=end, cut=cut, month=month,
-        months=months, begun=begun, chosen=estate, estates=estates, chains=chains,
+        months=months, begun=begun, chosen=estate, estates=estates, chains=chains, firms=firms,
         alarms=alarms,
         exports=allows(caller.actor.role, "export"), running=end > now,
     )  # fmt: skip

@@ -12,6 +12,7 @@ from alerts.cards import Cards, Phones, cards_of
 from alerts.desk import Dispatch
 from alerts.flood import FloodBook
 from alerts.graph import Graph, Reader
+from alerts.inspections import SampleBook
 from alerts.matrix import Matrix
 from alerts.matrix_rows import rows_of
 from alerts.notices_repeat import CallBook
@@ -63,6 +64,7 @@ def make_dispatch(setup: Setup, state: StateStore) -> Dispatch:
     dispatch.add(Assessor(dispatch.book, dispatch.orders))
     dispatch.add(FloodBook(setup.site.firm_of))
     dispatch.add(ReportBook(dispatch.orders))
+    dispatch.add(SampleBook(dispatch.orders, setup.site.timezone))
     dispatch.tellers.append(city_notices)
     dispatch.add(CallBook(dispatch.orders.orders))
     dispatch.use_roster(add_people(setup, dispatch).roster)

@@ -79,6 +79,7 @@ CALLS: dict[str, tuple[str, str, Any]] = {
     "order.cancel": ("POST", "/orders/o1/cancel", REASON),
     "view.reports": ("GET", "/reports", None),
     "city.report": ("POST", "/city/cases", {"number": "1", "asset": "lift-1", "text": "stands"}),
+    "sample.result": ("POST", "/samples/s1/result", {"order": "o1", "result": "pass", "text": "dry"}),
     "plan.put": ("PUT", "/plans/p1", {"asset": "lift-1", "template": {}}),
     "plan.move": ("POST", "/plans/p1/move", {"due": "2026-01-31", **REASON}),
     "plan.last": ("POST", "/plans/p1/last", {"done": "2026-01-31", **REASON}),
