@@ -25,8 +25,10 @@ Thing = Literal["alarm", "order", "silence", "permit", "hazard"]
 DAY: Ms = 86_400_000
 OLDEST: Ms = 7 * DAY
 AHEAD: Ms = 60_000
-INNER = ("memory", "keep", "notices", "told_overdue")
-"""Where the core keeps its own notes in what is stored."""
+INNER = ("memory", "keep")
+"""Where the core keeps its own notes in a stored alarm and in a stored order."""
+HIDDEN = frozenset({*INNER, "notices", "told_overdue"})
+"""What of a stored thing is nobody's business outside of the core."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ async def _conflict(caller: Caller, command: Command, error: Conflict) -> Proble
 
 def shown(record: Mapping[str, Any]) -> dict[str, Any]:
     """A stored alarm or order without what the core keeps in it for itself."""
-    return {k: v for k, v in record.items() if k not in INNER}
+    return {k: v for k, v in record.items() if k not in HIDDEN}
 
 
 def _last_change(record: Mapping[str, Any]) -> tuple[str, Ms] | None:

@@ -11,12 +11,17 @@ from starlette.responses import Response
 from dashboards.access.people import includes, scope_of
 from dashboards.access.permissions import allows
 from dashboards.api.deps import Caller, need
+from dashboards.api.hazards import hazards_of
+from dashboards.api.permits import permits_of
+from dashboards.api.silences import silences_of
 from dashboards.pages.common import show
 from dashboards.problems import Problem
 
 router = APIRouter()
-TABS = {"edges": "settings.view", "matrix": "settings.view", "shifts": "settings.view", "users": "users.view",
-        "events": "settings.view"}  # fmt: skip
+TABS = {
+    "edges": "settings.view", "matrix": "settings.view", "shifts": "settings.view", "life": "settings.view",
+    "users": "users.view", "events": "settings.view",
+}  # fmt: skip
 LATEST = 200
 
 
@@ -60,6 +65,27 @@ async def _shifts(caller: Caller) -> Any:
     return [{**r, "names": [names.get(p, p) for p in r.get("people", ())]} for r in rows]
 
 
+async def _life(caller: Caller) -> Any:
+    """Silences that run, permits that run or come, hazards that are not verified."""
+    state, directory, scope = caller.web.desk.state, caller.web.directory, caller.scope
+    users = await asyncio.to_thread(caller.web.accounts.users)
+    silences, permits, hazards = await asyncio.to_thread(
+        lambda: (silences_of(state), permits_of(state), hazards_of(state))
+    )
+    return {
+        "silences": [s for s in silences if s["running"] and directory.allows(scope, s["estate"])],
+        "permits": [
+            p for p in permits
+            if p["state"] in ("running", "coming")
+            and any(directory.allows_asset(scope, a) for a in p["assets"])
+        ],
+        "hazards": [
+            h for h in hazards if h["state"] != "verified" and directory.allows_body(scope, h)
+        ][:LATEST],
+        "names": {u.id: u.body.get("name", u.id) for u in users},
+    }  # fmt: skip
+
+
 async def _users(caller: Caller) -> Any:
     users = await asyncio.to_thread(caller.web.accounts.users)
     return [
@@ -80,4 +106,11 @@ async def _events(caller: Caller) -> Any:
     return await asyncio.to_thread(read)
 
 
-_ROWS = {"edges": _edges, "matrix": _matrix, "shifts": _shifts, "users": _users, "events": _events}
+_ROWS = {
+    "edges": _edges,
+    "matrix": _matrix,
+    "shifts": _shifts,
+    "life": _life,
+    "users": _users,
+    "events": _events,
+}

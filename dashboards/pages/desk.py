@@ -10,11 +10,14 @@ from starlette.responses import Response
 
 from dashboards.api.acting import find
 from dashboards.api.deps import Caller, need
+from dashboards.api.occurrences import rows_of
 from dashboards.pages.common import show
 from dashboards.pages.story import asset_story, told
 from dashboards.problems import Problem
 
 router = APIRouter()
+SHOWN = 50
+"""Occurrences on the page of an alarm; the interface gives all."""
 
 
 @router.get("/wall")
@@ -60,9 +63,10 @@ async def alarm(id: str, request: Request, caller: Annotated[Caller, Depends(nee
     web = caller.web
     record = await find(caller, "alarm", id)
     events = await asyncio.to_thread(told, web.desk.state, record)
+    rows = (await asyncio.to_thread(rows_of, web.desk.state, id))[:SHOWN]
     people = await asyncio.to_thread(lambda: {u.id: u.body.get("name", u.id) for u in web.accounts.users()})
     return show(
         request, caller, "alarm.html", data={"alarm": id, "asset": record["asset"]}, alarm=record,
-        events=events, people=people, asset=web.directory.assets[record["asset"]],
+        events=events, rows=rows, people=people, asset=web.directory.assets[record["asset"]],
         estate=web.directory.estates[record["estate"]],
     )  # fmt: skip

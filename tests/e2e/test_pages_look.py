@@ -26,6 +26,7 @@ PAGES = {
     "admin-edges": ("admin", "/admin/edges"),
     "admin-matrix": ("admin", "/admin/matrix"),
     "admin-shifts": ("admin", "/admin/shifts"),
+    "admin-life": ("admin", "/admin/life"),
     "admin-users": ("admin", "/admin/users"),
     "admin-events": ("admin", "/admin/events"),
     "password": ("operator", "/password"),

@@ -8,6 +8,7 @@ import { Live } from "./core/live.js";
 import { quiet, unacked } from "./core/model.js";
 import { refreshParts } from "./core/refresh.js";
 import { rangeButtons, Trend } from "./core/trend.js";
+import { evidenceButtons, judge, silence } from "./alarm_life.js";
 import { Acts } from "./wall/acts.js";
 
 const at = (id) => document.getElementById(id);
@@ -23,6 +24,8 @@ function show() {
     unacked(a) && button("alarm.ack", "act.ack", acts.acknowledge, true),
     a.latched && button("alarm.reset", "act.reset", acts.reset),
     !a.life && button("alarm.shelve", quiet(a) ? "act.unshelve" : "act.shelve", acts.shelve),
+    !a.life && button("silence.create", "act.silence", silence),
+    button("alarm.judge", "act.judge", judge),
     button("alarm.assign", "act.assign", acts.assign),
     button("alarm.note", "act.note", acts.note),
   ] : []);
@@ -40,4 +43,5 @@ live.on("ready", () => { show(); rangeButtons(trend, at("ranges")); });
 live.on("alarm", (a) => { if (a.id === boot.alarm) { show(); refreshParts(); } });
 live.on("order", (o) => { if (o.alarms?.includes(boot.alarm)) refreshParts(); });
 watchCut(live);
+evidenceButtons(live, at("evidence"));
 live.start();

@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import alerts
-from alerts.alarms import RuleInfo
+from alerts.alarms import RuleFacts, RuleInfo
 from alerts.calendars import default_calendars
 from alerts.cards import Cards, Phones, cards_of
 from alerts.desk import Dispatch
@@ -104,7 +104,7 @@ def make_cards(phones: Phones | None = None) -> Cards:
 
 
 def make_desk(
-    rules: Mapping[str, RuleInfo] = RULES, assets: Mapping[str, Asset] = ASSETS, **k: Any
+    rules: Mapping[str, RuleFacts] = RULES, assets: Mapping[str, Asset] = ASSETS, **k: Any
 ) -> Dispatch:
     matrix = k.pop("matrix", None) or Matrix(default_rows(), default_roles())
     k.setdefault("calendars", default_calendars(ZONE))

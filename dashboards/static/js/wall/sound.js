@@ -35,7 +35,7 @@ export class Sound {
   }
 
   sounding() {
-    return [...this.live.alarms.values()].filter((a) => unacked(a) && a.active && a.priority <= 3);
+    return [...this.live.alarms.values()].filter((a) => unacked(a) && a.active && a.priority <= 3 && !a.silenced);
   }
 
   /** The most urgent alarm that has to be heard now. */
