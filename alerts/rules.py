@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, fields
 from typing import Any, cast
 
+from alerts.priorities import HARMS, priority_of
 from alerts.rules_base import ACCOUNT_S, EVENTS, OWNERS, Rule, digest, matches, stale_s
 from alerts.rules_kinds import OPS, Combine, Digital, Limit, Member, NoData, Op, Rate, Slope, Stuck
 from gateway.errors import BadInput
@@ -58,7 +59,7 @@ def rule_from_dict(data: Mapping[str, Any]) -> Rule:
         known = ", ".join(RULE_KINDS)
         raise BadInput(f"{who}: kind {kind!r} is unknown", field="kind", hint=f"known: {known}")
     cls = RULE_KINDS[kind]
-    given = to_fields(data)
+    given = _weighed(to_fields(data))
     words = {v: k for k, v in YAML_NAMES.items()}
     known_fields = {f.name: f for f in fields(cls)}
     for name in given:
@@ -77,6 +78,14 @@ def rule_from_dict(data: Mapping[str, Any]) -> Rule:
         text = str(e)
         name = text.split(":", 1)[0] if ":" in text else ""
         raise BadInput(f"{who}: {text}", field=name if name.isidentifier() else "") from e
+
+
+def _weighed(given: dict[str, Any]) -> dict[str, Any]:
+    """With the priority that follows from consequence and time, where none is written."""
+    harm, time = given.get("harm"), given.get("time_limit_s")
+    if "priority" in given or harm not in HARMS or not _is_number(time):
+        return given
+    return given | {"priority": priority_of(str(harm), float(cast("float", time)))}
 
 
 def _typed(declared: Any, name: str, value: Any) -> Any:

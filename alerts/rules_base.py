@@ -18,6 +18,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any, Literal
 
+from alerts.priorities import HARMS, priority_of
 from gateway.model import SYSTEMS, AssetClass, Text
 
 RULE_ID = re.compile(r"[a-z0-9_.-]+")
@@ -46,8 +47,11 @@ ACCOUNT_S = 10.0
 _TEXTS = ("name", "cause", "consequence", "response")
 # What may change without changing what the detector's state means.
 _WORDING = frozenset(
-    {*_TEXTS, "priority", "event", "life", "latch", "time_limit_s", "owner", "source", "hazard"}
-)
+    {
+        *_TEXTS, "priority", "event", "life", "latch", "time_limit_s", "owner", "source", "hazard", "harm",
+        "why_priority",
+    }
+)  # fmt: skip
 
 
 def matches(tag: str, pattern: str) -> bool:
@@ -66,8 +70,10 @@ class Rule:
 
     tag: a point's tag, a glob (`ws.pump*.fault`) or several with `|` between · at: other parameters for
     single assets, by asset id (`{pump-high: {l: 0.68}}`) · latch: stays until somebody resets it on site ·
-    life: life safety · hazard: its alarm goes on the hazard list with this grade · owner: the duty role
-    that answers for the rule · source: standard and clause, or where the figure is from.
+    life: life safety · hazard: its alarm goes on the hazard list with this grade · harm: class of the
+    consequence, which gives the priority together with the time limit (`priorities`) · why_priority: why it
+    is another one · owner: the duty role that answers for the rule · source: standard and clause, or where
+    the figure is from.
     """
 
     kind: str
@@ -87,6 +93,8 @@ class Rule:
     source: str
     hazard: Literal["", "general", "major"] = ""
     at: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    harm: str = ""
+    why_priority: str = ""
 
     def __post_init__(self) -> None:
         for fault in self._faults():
@@ -113,6 +121,7 @@ class Rule:
     def _said(self) -> Iterator[str]:
         if self.owner not in OWNERS:
             yield f"owner: {self.owner!r} is no duty role; known: {', '.join(OWNERS)}"
+        yield from self._weight_faults()
         if self.life and self.priority != 1:
             yield "life: a life-safety rule has priority 1"
         if not self.time_limit_s > 0:
@@ -123,6 +132,19 @@ class Rule:
             text: Text = getattr(self, name)
             if not (text.get("zh", "").strip() and text.get("en", "").strip()):
                 yield f"{name}: write it in both languages, zh and en"
+
+    def _weight_faults(self) -> Iterator[str]:
+        if not self.harm:
+            return
+        if self.harm not in HARMS:
+            yield f"harm: {self.harm!r} is no class of consequence; known: {', '.join(HARMS)}"
+            return
+        given = priority_of(self.harm, self.time_limit_s)
+        if given != self.priority and not self.why_priority.strip():
+            yield (
+                f"priority: {self.priority}, but harm {self.harm} and {self.time_limit_s:g} s give "
+                f"{given}; write {given}, or the reason as why_priority"
+            )
 
     def _check(self) -> None:
         """Raise ValueError when the kind's own parameters contradict one another."""

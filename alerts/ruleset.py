@@ -59,7 +59,8 @@ class RuleSet:
         """How the priorities are spread and how far that is from 80 / 15 / 5.
 
         Counts rules, not alarms: a rare P1 rule weighs as much as a frequent P4 rule, so the mix of alarms is
-        what the KPI report judges.
+        what the KPI report judges. by_hand: rules without a class of consequence · exceptions: rules whose
+        priority is not that of the grid, with the reason.
         """
         counts = Counter(r.priority for r in self.rules)
         total = max(len(self.rules), 1)
@@ -74,6 +75,8 @@ class RuleSet:
             "share": share,
             "target": dict(TARGET_MIX),
             "drift": {k: share[k] - TARGET_MIX[k] for k in share},
+            "by_hand": [r.id for r in self.rules if not r.harm],
+            "exceptions": {r.id: r.why_priority for r in self.rules if r.why_priority},
         }
 
 
@@ -93,12 +96,20 @@ def merge(defaults: Iterable[Raw], overrides: Iterable[Raw]) -> list[dict[str, A
         merged[id_ if id_ not in merged else f"{id_} #{n}"] = raw  # two of one id: `build` will say so
     for raw in overrides:
         id_ = str(raw.get("id", ""))
-        merged[id_] = _over(merged.get(id_, {}), raw)
+        merged[id_] = _over(_unweighed(merged.get(id_, {}), raw), raw)
     return [
         {k: v for k, v in raw.items() if k != "enabled"}
         for raw in merged.values()
         if raw.get("enabled", True) is not False
     ]
+
+
+def _unweighed(old: Raw, new: Raw) -> Raw:
+    """Without the shipped priority where the site gives another time or consequence: it follows from them."""
+    again = bool({"time_limit_s", "harm"} & set(new)) and "priority" not in new
+    if again and old.get("harm") and not old.get("why_priority"):
+        return {k: v for k, v in old.items() if k != "priority"}
+    return old
 
 
 def _over(old: Raw, new: Raw) -> dict[str, Any]:
