@@ -36,7 +36,11 @@ SAMPLES = {
 def rows_of(state: StateStore, alarm: str) -> list[dict[str, Any]]:
     """All occurrences of an alarm with their verdicts, newest first."""
     prefix = f"{alarm}:"
-    rows = {id_: body for kind in (OPEN, DONE) for id_, body in state.records(kind, prefix=prefix)}
+    rows = {
+        id_: body | {"verdict": None}
+        for kind in (OPEN, DONE)
+        for id_, body in state.records(kind, prefix=prefix)
+    }
     for id_, verdict in state.records(VERDICT, prefix=prefix):
         if id_ in rows:
             rows[id_] = rows[id_] | {"verdict": verdict}

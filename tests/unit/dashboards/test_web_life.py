@@ -114,9 +114,11 @@ async def test_three_occurrences_are_three_rows_with_their_verdicts(life: Site) 
     rows = body["occurrences"]
     assert (body["total"], [r["start"] for r in rows]) == (3, onsets[::-1])
     assert {(r["duration_ms"], r["acked_by"], r["config"]) for r in rows} == {(MIN, "operator", "c0ffee")}
-    assert [r.get("verdict", {}).get("verdict") for r in rows] == [None, "nuisance", None]
+    assert [r["verdict"] and r["verdict"]["verdict"] for r in rows] == [None, "nuisance", None]
     older = await ok(client.get(f"/api/v1/alarms/{PUMP}/occurrences?before={onsets[1]}"))
     assert [r["start"] for r in older["occurrences"]] == onsets[:1]
+    page = await client.get(f"/alarm/{PUMP}", headers={"Accept": "text/html"})
+    assert page.text.count('scope="row"') == 3
     none = await client.get(f"/api/v1/alarms/{PUMP}/occurrences/{onsets[0]}/evidence")
     assert none.status_code == 404
     await client.aclose()
