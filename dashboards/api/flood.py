@@ -17,10 +17,10 @@ router = APIRouter(tags=["alarms"])
 EXAMPLE = {
     "on": True, "since": 1790000000000, "count": 214, "groups": 3, "total": 205,
     "lines": [
-        {"kind": "life", "head": "5c1f0a9b7e21", "title": {"zh": "停电困人", "en": "Passenger trapped"},
+        {"kind": "life", "head": "5c1f0a9b7e21", "title": {"zh": "...", "en": "Passenger trapped"},
          "priority": 1, "life": True, "count": 1, "unacked": 1, "assets": 1, "since": 1790000015000,
          "alarms": ["5c1f0a9b7e21"]},
-        {"kind": "cause", "head": "9a1be02c4d70", "title": {"zh": "市电停电", "en": "Power outage"},
+        {"kind": "cause", "head": "9a1be02c4d70", "title": {"zh": "...", "en": "Power outage"},
          "priority": 2, "life": False, "count": 203, "unacked": 12, "assets": 61, "since": 1790000000000,
          "alarms": ["9a1be02c4d70", "…"]},
     ],
