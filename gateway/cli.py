@@ -15,6 +15,7 @@ import typer
 from gateway.app.runner import duration, guarded, run_until_signalled
 from gateway.cli_cert import add_commands as add_cert
 from gateway.cli_edges import add_commands, add_edge
+from gateway.cli_notify import add_notify
 from gateway.cli_matrix import add_matrix
 
 app = typer.Typer(
@@ -326,7 +327,7 @@ def restore(
 
 @app.command(epilog="Examples: steward bench detect · steward bench edge --devices 20 --peers none")
 def bench(
-    which: Annotated[str, typer.Argument(metavar="detect|store|e2e|edge")],
+    which: Annotated[str, typer.Argument(metavar="detect|store|e2e|alarms|edge")],
     as_json: JsonOpt = False,
     devices: Annotated[int | None, typer.Option(min=1, max=2000, help="edge: how many (200)")] = None,
     seconds: Annotated[float | None, typer.Option(min=1, help="edge: of each window (20)")] = None,
@@ -351,3 +352,4 @@ def bench(
 
 add_commands(app)
 add_cert(app)
+add_notify(app)

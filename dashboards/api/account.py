@@ -6,7 +6,8 @@ The same steps as JSON under /api/v1 and as plain forms that need no script.
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request
 from starlette.responses import RedirectResponse, Response
@@ -15,11 +16,12 @@ from dashboards.access.passwords import check_quality
 from dashboards.access.people import actor_of
 from dashboards.access.permissions import actions_of
 from dashboards.access.sessions import COOKIE, Login, csrf_of
-from dashboards.api.bodies import LoginBody, PasswordBody
+from dashboards.api.bodies import LoginBody, PasswordBody, ReachBody
 from dashboards.api.deps import Caller, Lang, SessionDep, WebDep, address_of, need, reply, visitor
 from dashboards.i18n import LANGS
 from dashboards.problems import Problem, detail
 from dashboards.web import Web
+from gateway.config.channels import ADDRESS
 from gateway.errors import BadInput
 from gateway.model import Actor
 
@@ -128,6 +130,39 @@ async def password(
     response = reply(describe(actor, csrf_of(token), caller.lang))
     set_cookie(response, request, caller.web, token, actor)
     return response
+
+
+@router.get("/me/reach")
+async def reach(caller: SessionDep) -> Response:
+    """How notices reach me: my number, my own addresses by channel, my quiet hours."""
+    person = await asyncio.to_thread(caller.web.accounts.user, caller.actor.id)
+    body = person.body if person else {}
+    return reply({"phone": body.get("phone", ""), **_reach(body.get("reach") or {})})
+
+
+@router.put("/me/reach")
+async def put_reach(
+    body: ReachBody, caller: Annotated[Caller, Depends(need("session.password"))]
+) -> Response:
+    """Set them. Quiet hours hold back what is neither P1 nor life safety."""
+    web = caller.web
+    known = web.desk.health().get("channels") or {}
+    for channel, address in body.addresses.items():
+        if channel not in known:
+            raise Problem(422, "problem.channel", channel=channel)
+        if not ADDRESS.fullmatch(address):
+            raise Problem(422, "problem.address", channel=channel)
+    person = await asyncio.to_thread(web.accounts.user, caller.actor.id)
+    if person is None:
+        raise Problem(404, "http.404")
+    new = body.model_dump(by_alias=True)
+    await asyncio.to_thread(web.accounts.put_user, person.id, {**person.body, "reach": new})
+    await web.door.note("user.reach", person.id, caller.actor, {"channels": sorted(body.addresses)})
+    return reply({"phone": person.body.get("phone", ""), **_reach(new)})
+
+
+def _reach(stored: Mapping[str, Any]) -> dict[str, Any]:
+    return {"addresses": stored.get("addresses") or {}, "quiet": stored.get("quiet")}
 
 
 # ── the same as forms ─────────────────────────────────────────────────────────────────────────────────

@@ -180,6 +180,23 @@ class PasswordBody(Body):
     new: Annotated[str, Field(min_length=1, max_length=200)]
 
 
+Wall = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+
+
+class Quiet(Body):
+    """Hours of the day without calls, by the site's clock; over midnight where `to` is not after `from`."""
+
+    start: Wall = Field(alias="from")
+    to: Wall
+
+
+class ReachBody(Body):
+    """One's own addresses by channel, and quiet hours."""
+
+    addresses: dict[UserId, Annotated[str, Field(max_length=100)]] = {}
+    quiet: Quiet | None = None
+
+
 class Drill(Body):
     """A drill on an asset."""
 

@@ -117,6 +117,8 @@ async def put_user(
     web = caller.web
     new = body.model_dump(exclude={"password"})
     old = await asyncio.to_thread(web.accounts.user, id)
+    if old is not None and "reach" in old.body:  # that is the person's own affair
+        new["reach"] = old.body["reach"]
     for wanted in (new, old.body if old else new):
         if not includes(caller.scope, scope_of(wanted)):
             raise Problem(403, "problem.wider")
