@@ -118,9 +118,7 @@ class PointSpec(Strict):
     codes: dict[int, Name] = {}
     guards: dict[str, dict[int, ReasonName]] = {}
     alone: bool = False
-    writable: bool = Field(
-        False, description="the maker's document allows to write it; see `writes` of a device"
-    )
+    writable: bool = Field(False, description="the maker's document allows it; see `writes` of a device")
     sentence: str = Field("", description="text line: name of the sentence")
     repeat: Repeat | None = None
 
