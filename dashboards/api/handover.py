@@ -1,4 +1,4 @@
-"""Shift handover 交接班: what is open, notes, and two signatures."""
+"""Shift handover: what is open, notes, and two signatures."""
 
 from __future__ import annotations
 

@@ -37,9 +37,9 @@ DIFFERENCE = {
 WHY = {
     "rows": [
         {"row": "fire.electrical.p2", "chosen": True,
-         "why": {"zh": "最具体的匹配（severity）", "en": "the most specific match (severity)"}}
+         "why": {"en": "the most specific match (severity)"}}
     ],
-    "in_turn": [{"row": "fire.electrical.p2", "version": 1, "party": "TE", "name": {"zh": "物业工程"},
+    "in_turn": [{"row": "fire.electrical.p2", "version": 1, "party": "TE", "name": {"en": "Property engineering"},
                  "contacts": [], "assignment": {"outcome": "person", "person": "li"}}],
 }  # fmt: skip
 

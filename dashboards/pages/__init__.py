@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from dashboards.pages import admin, desk, figures, phone, reports, residents
+from dashboards.pages import admin, desk, figures, handover, phone, reports, residents
 from dashboards.pages.common import add_filters
 from dashboards.web import Web
 
@@ -13,6 +13,8 @@ def router(web: Web) -> APIRouter:
     """All pages of one application."""
     add_filters(web)
     out = APIRouter(include_in_schema=False)
-    for part in (desk.router, phone.router, figures.router, residents.router, reports.router, admin.router):
+    for part in (desk.router, phone.router, figures.router, residents.router, reports.router, admin.router,
+        handover.router,
+    ):
         out.include_router(part)
     return out

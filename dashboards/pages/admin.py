@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from dashboards.access.people import includes, scope_of
-from dashboards.access.permissions import allows
+from dashboards.access.permissions import actions_of, allows
 from dashboards.api.deps import Caller, need
 from dashboards.api.hazards import hazards_of
 from dashboards.api.permits import permits_of
@@ -38,7 +38,10 @@ async def admin(
     web = caller.web
     estates = {e: web.directory.estates[e] for e in web.directory.estates_of(caller.scope)}
     rows = await _ROWS[tab](caller)
-    return show(request, caller, "admin.html", tab=tab, tabs=tabs, rows=rows, estates=estates)
+    return show(
+        request, caller, "admin.html", tab=tab, tabs=tabs, rows=rows, estates=estates,
+        actions=actions_of(caller.actor.role),
+    )  # fmt: skip
 
 
 async def _edges(caller: Caller) -> Any:
@@ -62,7 +65,17 @@ async def _shifts(caller: Caller) -> Any:
     users = await asyncio.to_thread(caller.web.accounts.users)
     names = {u.id: u.body.get("name", u.id) for u in users}
     rows = await _settings(caller, "shifts")
-    return [{**r, "names": [names.get(p, p) for p in r.get("people", ())]} for r in rows]
+    listed = [{**r, "names": [names.get(p, p) for p in r.get("people", ())]} for r in rows]
+    leave = await asyncio.to_thread(caller.web.desk.state.records, "leave")
+    directory, view, now = caller.web.directory, caller.web.options.matrix, caller.web.desk.now()
+    seen = [b for _, b in leave if directory.allows(caller.scope, str(b["estate"]))]
+    estates = directory.estates_of(caller.scope) if view else []
+    empty = [{"estate": e, **g} for e in estates if view for g in view.duty(e, now, 7)["empty"]]
+    return {
+        "shifts": listed, "names": names, "empty": empty,
+        "leave": sorted(seen, key=lambda b: (b["state"] != "asked", -int(b["start"])))[:50],
+        "certificates": directory.within(caller.scope, view.certificates(now)) if view else [],
+    }  # fmt: skip
 
 
 async def _life(caller: Caller) -> Any:

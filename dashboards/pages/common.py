@@ -25,6 +25,7 @@ NAV = (
     ("/wall", "nav.wall", "view.wall"),
     ("/site", "nav.site", "view.asset"),
     ("/t", "nav.jobs", "view.orders"),
+    ("/handover", "nav.handover", "view.handover"),
     ("/stats", "nav.stats", "view.stats"),
     ("/admin", "nav.admin", "settings.view"),
 )

@@ -218,3 +218,30 @@ async def test_records_of_people_and_calendars_are_put_and_refused_by_field(site
     listed = (await boss.get("/api/v1/settings/staff")).json()["records"]
     assert [(r["id"], r["body"]["version"], r["body"]["reason"]) for r in listed] == [("li", 1, "autumn")]
     assert (await boss.get("/api/v1/certificates")).json() == {"certificates": []}
+
+
+async def test_the_pages_of_matrix_shifts_and_handover_show_it(site: Site) -> None:
+    zhao, wang = await site.login("zhao"), await site.login("wang")
+    now = site.clock.now()
+    await post(zhao, "/leave", person="li", reason="wedding", start=now + 1000, end=now + 9_000_000)
+    assert isinstance(site.desk, CoreDesk)
+    estate = site.desk.setup.site.file.estates[0].id
+    id_ = (await post(wang, f"/handovers/{estate}/open"))["handover"]["id"]
+    await post(wang, f"/handovers/{id_}/note", text="<b>the UPS beeps</b>")
+    await post(wang, f"/handovers/{id_}/sign", side="outgoing")
+    page = await wang.get("/handover?lang=en")
+    assert page.status_code == 200
+    assert "&lt;b&gt;the UPS beeps" in page.text, "words of people are text"
+    assert 'data-side="incoming"' in page.text
+    assert 'data-side="outgoing"' not in page.text, "that one is there"
+    assert (await wang.get("/handover/elsewhere")).status_code == 404
+    shifts = await zhao.get("/admin/shifts")
+    assert "wedding" in shifts.text
+    assert 'data-do="approve"' in shifts.text
+    matrix = await zhao.get("/admin/matrix")
+    assert "/api/v1/matrix.csv" in matrix.text
+    assert 'id="matrix-import"' not in matrix.text, "a supervisor reads it"
+    boss = await site.login("boss")
+    assert 'id="matrix-import"' in (await boss.get("/admin/matrix")).text
+    li = await site.login("li")
+    assert (await li.get("/handover")).status_code == 403
