@@ -127,11 +127,13 @@ class Sender:
             return 0
         if self._groups is None:
             self._groups = known(await asyncio.to_thread(self._state.records, KIND))
+        busy = set(self._busy)  # what ends while we read still waits in what we read
         rows = await asyncio.to_thread(
             self._state.notices, ["waiting", "failed"], LOOK, due=self._clock.now()
         )
         self.counts = await asyncio.to_thread(self._state.notice_counts)
-        due = [(n, attempts) for n, _, attempts in rows if n.id not in self._busy]
+        due = [(n, attempts) for n, _, attempts in rows if n.id not in busy | self._busy]
+        await self._mend(due, whole=len(rows) < LOOK and not busy)
         started = 0
         for batch in _calls(d for d in due if not groupable(d[0])):
             if not self._free(hurry=True):
@@ -160,7 +162,8 @@ class Sender:
         """What is not urgent: in groups where much waits for one person, as the channels have room."""
         awake = await self._without_quiet(due)
         started, used = 0, set()
-        for group, batch in await self._bundles(awake):
+        for old, batch in self._bundles(awake):
+            group = old
             if not self._free(hurry=False):
                 break
             notice, now = batch[0][0], self._clock.monotonic()
@@ -170,8 +173,11 @@ class Sender:
                 if first.id in used or first.free_at(notice, now) > now:
                     continue
                 used.add(first.id)
-            job = self._call(batch) if group is None else self._group(group, batch)
-            started += self._start(job, [n for n, _ in batch], hurry=False)
+            found = batch
+            if group is None and len({call_of(n) for n, _ in batch}) >= GROUP_FROM:
+                group, found = await self._new_group(batch[:MOST])
+            job = self._call(found) if group is None else self._group(group, found)
+            started += self._start(job, [n for n, _ in found], hurry=False)
         return started
 
     async def _without_quiet(self, due: Sequence[Due]) -> list[Due]:
@@ -192,8 +198,21 @@ class Sender:
             await self._writer.insist(partial(self._state.notice_wait, ids, until), "notices")
         return out
 
-    async def _bundles(self, due: Sequence[Due]) -> list[tuple[Group | None, list[Due]]]:
-        """Groups of before, new groups, and calls that go by themselves; most urgent first."""
+    async def _mend(self, due: Sequence[Due], *, whole: bool) -> None:
+        """Forget groups of which a part can never come: all that waits is in sight, and it is not there."""
+        assert self._groups is not None
+        if not whole or not self._groups:
+            return
+        waiting = {n.id for n, _ in due}
+        torn = [g for g in self._groups.values() if 0 < len(waiting & set(g.members)) < len(g.members)]
+        for group in torn:
+            estate = next(n.estate for n, _ in due if n.id in group.members)
+            kept = Commit(records=[group.gone(estate)])
+            await self._writer.insist(partial(self._state.commit, kept), "notices")
+            del self._groups[group.id]
+
+    def _bundles(self, due: Sequence[Due]) -> list[tuple[Group | None, list[Due]]]:
+        """Groups of before, what may become one, and calls that go by themselves; most urgent first."""
         assert self._groups is not None
         group_of = {m: g for g in self._groups.values() for m in g.members}
         places: dict[tuple[str, str, str] | str, list[Due]] = {}
@@ -211,7 +230,7 @@ class Sender:
             elif len({call_of(n) for n, _ in found}) < GROUP_FROM:
                 out += [(None, batch) for batch in _calls(found)]
             else:
-                out.append(await self._new_group(found[:MOST]))
+                out.append((None, found))
         return out
 
     async def _new_group(self, batch: list[Due]) -> tuple[Group, list[Due]]:

@@ -277,3 +277,25 @@ async def test_a_key_that_a_person_pressed_is_an_acceptance_and_a_receipt_alone_
     state.commit(Commit(notices=[notice(2, priority=1, channel="voice", person="li")]))
     await sender.once()
     assert taken == [("li", "1")]
+
+
+async def test_a_mixed_burst_that_comes_while_it_is_sent_goes_out_once_and_whole(state: SqlState) -> None:
+    push = Phone()
+    sender = Sender(state, [Channel("push", push)], ManualClock(T0 + 10_000_000))
+    running = asyncio.create_task(sender.run())
+    ids = set()
+    for batch in range(6):
+        made = [notice(n, priority=1 + n * 7 % 4) for n in range(batch * 200, batch * 200 + 200)]
+        ids |= {n.id for n in made}
+        await asyncio.to_thread(state.commit, Commit(notices=made))
+        sender.wake()
+    async with asyncio.timeout(200):
+        while states(state) != {"sent": 1200}:
+            await asyncio.to_thread(push.entered.wait, 1)
+            push.entered.clear()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    keys = [k for n in push.sent for k in (n.keys or (n.id,))]
+    assert len(keys) == len(set(keys)) == 1200
+    assert set(keys) == ids
+    assert state.records(KIND) == []
