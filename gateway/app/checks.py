@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.markup import escape
 
 from alerts.matrix_proof import holes
-from gateway.app.dispatch import matrix_of
+from gateway.app.dispatch import graph_of, matrix_of
 from gateway.app.people import names_of, people_faults, roster_of, years
 from gateway.app.policy import hole_faults
 from gateway.app.setup import Setup, load_setup
@@ -58,6 +58,9 @@ def _notes(setup: Setup) -> list[str]:
     read = {p.asset for p in setup.points.values()}
     silent = [a for a in setup.site.assets if a not in read]
     notes = [f"no device reads {', '.join(silent)}"] if silent else []
+    lone = graph_of(setup).unsupplied()
+    if lone:
+        notes.append(f"nobody knows the supply of {', '.join(lone)}: name a power asset in depends_on")
     if not setup.site.file.channels:
         notes.append("no channels: nobody is told outside of the pages")
     if not any(p.role == "admin" for p in setup.site.file.people):
