@@ -84,9 +84,9 @@ class Occurrences:
             "estate": e.estate, "system": alarm.system if alarm else "", "event": d["event"],
             "priority": d["priority"], "life": d["life"], "mode": d.get("mode", "normal"),
             "drill": d["drill"], "late": late, "folded": bool(d.get("folded")), "state": d["state"],
-            "start": onset, "found_at": found_at, "level": d["level"], "value": d["value"], "limit": d["limit"],
-            "unit": d["unit"], "acked_at": None, "acked_by": "", "cleared_at": None, "duration_ms": None,
-            "to_ack_ms": None, "cleared_value": None,
+            "start": onset, "found_at": found_at, "level": d["level"], "value": d["value"],
+            "limit": d["limit"], "unit": d["unit"], "acked_at": None, "acked_by": "", "cleared_at": None,
+            "duration_ms": None, "to_ack_ms": None, "cleared_value": None,
             "rule_version": self.version_of(d["rule"]), "config": self._config,
             "freeze_at": max(onset + AROUND_MS, now + SETTLE_MS if late else 0), "frozen": False,
         }  # fmt: skip

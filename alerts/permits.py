@@ -2,8 +2,8 @@
 
 While a permit runs its assets are in the mode `permit`: everything is recorded and listed with that mark,
 only priority 1 calls people, calls that leave the estate wait for one confirmation, and the ledger books the
-time as planned (on time when it was announced before it began; late otherwise). What outlasts the permit is heard
-again. Life safety needs a second person.
+time as planned (on time when it was announced before it began; late otherwise). What outlasts the permit is
+heard again. Life safety needs a second person.
 """
 
 from __future__ import annotations

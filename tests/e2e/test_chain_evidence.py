@@ -165,8 +165,8 @@ async def test_two_people_at_once_one_wins_in_the_core(tmp_path: Path) -> None:
         while not both.done():
             await asyncio.sleep(0)
             await r.core.step()
-        first, second = await both
-        assert isinstance(first, dict)
-        assert isinstance(second, Conflict)
-        assert "changed by wang at 20" in str(second)
-        assert [e.actor for e in r.alarms("water.out_p_high", "alarm.acked")] == ["wang"]
+        answers = await both
+        lost = [a for a in answers if isinstance(a, Conflict)]
+        assert (len(lost), sum(isinstance(a, dict) for a in answers)) == (1, 1)
+        (won,) = [e.actor for e in r.alarms("water.out_p_high", "alarm.acked")]
+        assert f"changed by {won} at 20" in str(lost[0])
