@@ -24,6 +24,7 @@ from dashboards.api import (
     account,
     alarms,
     answers,
+    cases,
     demo,
     edges,
     flood,
@@ -57,7 +58,7 @@ from gateway.ports import AccountStore, Clock, Desk
 log = logging.getLogger(__name__)
 
 ROUTERS = (
-    account.router, photos.router, plans.router, reports.router, service.router, live.router, alarms.router, orders.router, history.router, stats.router,
+    account.router, photos.router, plans.router, reports.router, service.router, cases.router, live.router, alarms.router, orders.router, history.router, stats.router,
     public.router, settings.router, demo.router, points.router, edges.router, answers.router,
     occurrences.router, silences.router, permits.router, hazards.router, flood.router, kpi.router,
     matrix.router, people.router, handover.router,

@@ -100,7 +100,7 @@ class Wall:
     def _room(self, scope: Scope) -> int:
         """Bytes that a body may have: photos come in at `…/photos`, and with a resident's report at `/r/…`."""
         path = scope["path"]
-        if path.endswith("/photos"):
+        if path.endswith(("/photos", "/papers")):
             return MAX_PHOTO
         return MAX_PHOTO + 65_536 if path.startswith("/r/") else self._options.max_body
 

@@ -93,6 +93,7 @@ class WebOptions:
     edge: ActOnEdge | None = None
     files: FileStore | None = None
     keys: Keys | None = None
+    dossier: Callable[[str], bytes] | None = None
     answers: Answers | None = None
     matrix: MatrixDesk | None = None
     hasher: PasswordHasher | None = None

@@ -14,9 +14,10 @@ import typer
 
 from gateway.app.runner import duration, guarded, run_until_signalled
 from gateway.cli_cert import add_commands as add_cert
+from gateway.cli_dossier import add_commands as add_dossier
 from gateway.cli_edges import add_commands, add_edge
-from gateway.cli_notify import add_notify
 from gateway.cli_matrix import add_matrix
+from gateway.cli_notify import add_notify
 
 app = typer.Typer(
     name="steward", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -352,4 +353,5 @@ def bench(
 
 add_commands(app)
 add_cert(app)
+add_dossier(app)
 add_notify(app)

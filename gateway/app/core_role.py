@@ -42,6 +42,7 @@ from gateway.app.breakit import BreakIt
 from gateway.app.channels import People, channels, guarded
 from gateway.app.context import DEMO, NATS, ClockOrigin, Places, broker_url, supervised
 from gateway.app.dispatch import make_dispatch
+from gateway.app.dossiers import Dossiers
 from gateway.app.edge_acts import EdgeActs
 from gateway.app.edge_keys import EdgeKeys
 from gateway.app.exposure import plain, refuse_plain
@@ -164,6 +165,7 @@ async def _serve(
         a: {g for p, (g, _) in setup.device_of.items() if p.startswith(f"{a}/")} for a in setup.assets
     }
     tls = TlsPlaces(options.data)
+    files, keys = Attachments(options.data / "attachments"), InstallationKeys(options.data)
     web = WebOptions(
         figures=Regulator(setup.assets, lambda a: gateways[a], core.view.allows),
         breakit=BreakIt(demo["control"], options.data) if demo.get("control") else None,
@@ -172,8 +174,9 @@ async def _serve(
         write=writes.write,
         edge=edges.act,
         matrix=MatrixView(setup, state, dispatch, settings),
-        files=Attachments(options.data / "attachments"),
-        keys=InstallationKeys(options.data),
+        files=files,
+        keys=keys,
+        dossier=Dossiers(state, samples, files, keys).make,
         answers=answers,
     )
     app = create_app(desk, state, clock, web)

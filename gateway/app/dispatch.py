@@ -9,6 +9,7 @@ from alerts.alarms_again import STANDING_S, UNACKED_S, Repeat
 from alerts.assess_book import Assessor
 from alerts.bands import Week
 from alerts.cards import Cards, Phones, cards_of
+from alerts.cases import CaseBook
 from alerts.desk import Dispatch
 from alerts.flood import FloodBook
 from alerts.graph import Graph, Reader
@@ -64,6 +65,7 @@ def make_dispatch(setup: Setup, state: StateStore) -> Dispatch:
     dispatch.add(Assessor(dispatch.book, dispatch.orders))
     dispatch.add(FloodBook(setup.site.firm_of))
     dispatch.add(ReportBook(dispatch.orders))
+    dispatch.add(CaseBook(dispatch.orders, setup.site.timezone))
     dispatch.add(SampleBook(dispatch.orders, setup.site.timezone))
     dispatch.tellers.append(city_notices)
     dispatch.add(CallBook(dispatch.orders.orders))

@@ -33,6 +33,8 @@ async def build(tmp_path: Path) -> AsyncIterator[Build]:
         desk.put("alarm", alarm("a9", "lift-9"))
         desk.put("order", order("o1", "lift-1", "LM"))
         desk.keep("sample", "s1", "lift-1", seed="x", period="2026-01", chosen={"o1": None})
+        facts = {"order": "o1", "slots": {}, "amount_fen": None, "review": None}
+        desk.keep("case", "c1", "lift-1", system="elevator", t=1, **facts)
         desk.keep("plan", "p1", "lift-1", due="2026-01-16")
         desk.put("order", order("o2", "pump-1", "TE"))
         desk.put("order", order("o9", "lift-9", "LM"))
