@@ -14,6 +14,7 @@ from alerts.alarms_access import authorise, in_scope, number, same_version, text
 from alerts.calendars import stamp
 from alerts.escalation import meet, sensor_normal_since
 from alerts.matrix import EVENTS
+from alerts.orders_pass import arrival, may_hand_over
 from alerts.orders_proof import PROOF, ready_for_close, ready_for_done
 from alerts.orders_state import (
     AT_WORK,
@@ -104,11 +105,12 @@ def _plain(act: str) -> Callable[[OrderBook, Order, Command], list[Event]]:
 def _arrive(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
     _check(order, "arrive")
     place = {n: number(cmd, n, -180, 180) for n in ("lat", "lon") if cmd.data.get(n) is not None}
-    at = _when(order, cmd)
+    at, proven = _when(order, cmd), arrival(cmd)
     if order.keep.met.get("arrive") is None:
         meet(order, "arrive", at)
-    # Somebody tapped it: reports count such an arrival as declared.
-    return book.move(order, "arrive", at, cmd.actor.id, cmd.id, evidence="declared", **place)
+    order.arrival = proven["proof"]
+    # What somebody only tapped counts as declared in reports.
+    return book.move(order, "arrive", at, cmd.actor.id, cmd.id, **proven, **place)
 
 
 def _hold(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
@@ -209,6 +211,11 @@ def _reassign(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
     return book.move(order, "reassign", at, cmd.actor.id, cmd.id, to=to, was=was)
 
 
+def _hand_over(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
+    may_hand_over(order, cmd)
+    return _reassign(book, order, cmd)
+
+
 def _cancel(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
     _check(order, "cancel")
     reason = text(cmd, "reason")
@@ -303,6 +310,7 @@ _ACTS: dict[str, Callable[[OrderBook, Order, Command], list[Event]]] = {
     "order.close": _close,
     "order.reject": _reject,
     "order.reassign": _reassign,
+    "order.handover": _hand_over,
     "order.note": _add_note,
     "order.cancel": _cancel,
     "order.release": _release,

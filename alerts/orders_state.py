@@ -161,7 +161,7 @@ class Order:
 
     follows: `order/item` whose reading opened it · plan: id of the plan that opened it · needs: see
     checklists.NEEDS · costs: see costs.line · confirmed: the second person {by, at, note} · downtime: what
-    the sensors saw [{alarm, from, to}].
+    the sensors saw [{alarm, from, to}] · arrival: how it was proven, see orders_pass.PROOFS.
     """
 
     id: str
@@ -209,6 +209,7 @@ class Order:
     costs_confirmed: dict[str, Any] = field(default_factory=dict)
     confirmed: dict[str, Any] = field(default_factory=dict)
     downtime: list[dict[str, Any]] = field(default_factory=list)
+    arrival: str = ""
     keep: Keep = field(default_factory=Keep)
 
     @property

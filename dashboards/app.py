@@ -24,6 +24,7 @@ from dashboards.api import (
     account,
     alarms,
     answers,
+    arrival,
     cases,
     demo,
     edges,
@@ -32,6 +33,7 @@ from dashboards.api import (
     hazards,
     history,
     kpi,
+    links,
     live,
     matrix,
     occurrences,
@@ -59,7 +61,7 @@ log = logging.getLogger(__name__)
 
 ROUTERS = (
     account.router, photos.router, plans.router, reports.router, service.router, cases.router, live.router, alarms.router, orders.router, history.router, stats.router,
-    public.router, settings.router, demo.router, points.router, edges.router, answers.router,
+    arrival.router, links.router, public.router, settings.router, demo.router, points.router, edges.router, answers.router,
     occurrences.router, silences.router, permits.router, hazards.router, flood.router, kpi.router,
     matrix.router, people.router, handover.router,
 )  # fmt: skip

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from dashboards.access.permissions import concerns, owns
 from dashboards.api.acting import Acting, acting, done_at, find, shown, submit
 from dashboards.api.alarms import known_person
+from dashboards.api.arrival import arrive_facts
 from dashboards.api.bodies import (
     Arrive,
     Check,
@@ -100,8 +101,9 @@ async def en_route(
 
 @router.post("/{id}/arrive")
 async def arrive(body: Arrive, act: Annotated[Acting, Depends(acting("order", "order.arrive"))]) -> Response:
-    """Arrived (declared by the person)."""
-    return await act.do(body)
+    """Arrived. The code of the asset proves it (qr, typed); a place (gps) or nothing (none) is declared."""
+    record = await find(act.caller, "order", act.subject)
+    return await act.do(body, **arrive_facts(act.caller.web, record, body))
 
 
 @router.post("/{id}/work")

@@ -13,6 +13,7 @@ from alerts.cases import CaseBook
 from alerts.desk import Dispatch
 from alerts.flood import FloodBook
 from alerts.graph import Graph, Reader
+from alerts.links import LinkBook
 from alerts.inspections import SampleBook
 from alerts.matrix import Matrix
 from alerts.matrix_rows import rows_of
@@ -69,6 +70,7 @@ def make_dispatch(setup: Setup, state: StateStore) -> Dispatch:
     dispatch.add(SampleBook(dispatch.orders, setup.site.timezone))
     dispatch.tellers.append(city_notices)
     dispatch.add(CallBook(dispatch.orders.orders))
+    dispatch.add(LinkBook(dispatch.orders))
     dispatch.use_roster(add_people(setup, dispatch).roster)
     dispatch.load([(kind, i, "", body) for kind in dispatch.kinds for i, body in state.records(kind)])
     return dispatch

@@ -6,6 +6,10 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from alerts.links import LinkBook
+from alerts.matrix import Matrix
+from alerts.orders import OrderBook
+from alerts.orders_state import Order, OrderState
 from gateway.adapters.clock import ManualClock
 from gateway.adapters.memory_store import MemoryStore
 from gateway.adapters.state.store import SqlState, open_state
@@ -99,6 +103,8 @@ class WebDesk:
             raise self.fails
         kind = command.kind.partition(".")[0]
         estate, asset, result = "", "", dict(command.data)
+        if kind == "link":
+            return self._link(command)
         if kind in ("alarm", "order") and command.kind != "order.create":
             body = self._change(kind, command)
             estate, asset, result = body["estate"], body["asset"], {kind: body}
@@ -127,6 +133,25 @@ class WebDesk:
             body["stamps"]["ACCEPTED"], body["by"]["ACCEPTED"] = command.done_at, command.actor.id
         self.put(kind, body)
         return {k: v for k, v in body.items() if k not in ("memory", "keep")}
+
+    def _link(self, command: Command) -> dict[str, Any]:
+        """By the real book, over the orders that are kept here."""
+        orders = OrderBook(Matrix((), {}), {}, {}, firms=FIRM_OF)
+        for id_, o in self._state.records("order"):
+            orders.orders[id_] = Order(
+                id=id_, estate=o["estate"], asset=o["asset"], system=o["system"], alarm=None, incident="",
+                event=o["event"], party=o["party"], title=o["title"], priority=1, life=False, drill=False,
+                source="sensor", state=OrderState(o["state"]),
+            )  # fmt: skip
+        book = LinkBook(orders)
+        for id_, body in self._state.records("link"):
+            book.load("link", id_, body)
+        events, answer = book.command(command)
+        kept, _ = book.drain()
+        self._state.commit(Commit(events=events, records=[*kept]))
+        self.commands.append(command)
+        self.done[command.id] = answer
+        return answer
 
     def put(self, kind: str, body: Mapping[str, Any]) -> None:
         """Keep an alarm or order and tell the stream."""
@@ -169,6 +194,8 @@ def life_record(kind: str, id_: str) -> dict[str, Any]:
     own: dict[str, dict[str, Any]] = {
         "silence": {"ended_at": None, "until": 2, "notices": [], "match": {"asset": "pump-1"}},
         "permit": {"assets": ["pump-1"], "state": "coming", "start": 2, "until": 3, "announced_at": 1},
+        "link": {"order": "o1", "name": "Zhang", "firm": "Fixit", "token": "0" * 64, "made_by": "olga",
+                 "made_at": 1, "until": 1_790_090_000_000},
         "hazard": {"asset": "pump-1", "system": "water", "state": "open", "overdue": False, "deadline": 9,
                    "source": "manual", "proof": [], "told_overdue": False},
     }  # fmt: skip

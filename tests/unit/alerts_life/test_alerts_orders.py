@@ -84,7 +84,7 @@ def test_the_dict_is_as_agreed_and_a_record_restores_it(desk: Dispatch) -> None:
         "id estate asset system alarm alarms incident event party party_name title priority life drill state "
         "stamps by assignee backup supervisor clocks ladder_level ladder informed fund_eligible legal notes "
         "checklist cause_code action verified_by override_reason hold_reason version matrix_version source "
-        "matrix_row follows plan needs photos costs costs_total costs_confirmed confirmed downtime"
+        "matrix_row follows plan needs photos costs costs_total costs_confirmed confirmed downtime arrival"
     )
     assert sorted(o.as_dict()) == sorted(wanted.split())
     assert o.as_dict()["clocks"]["accept"] == {

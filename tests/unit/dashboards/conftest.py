@@ -38,7 +38,7 @@ async def build(tmp_path: Path) -> AsyncIterator[Build]:
         desk.keep("plan", "p1", "lift-1", due="2026-01-16")
         desk.put("order", order("o2", "pump-1", "TE"))
         desk.put("order", order("o9", "lift-9", "LM"))
-        for kind, id_ in (("silence", "si-1"), ("permit", "pm-1"), ("hazard", "hz-1")):
+        for kind, id_ in (("silence", "si-1"), ("permit", "pm-1"), ("hazard", "hz-1"), ("link", "0123456789")):
             desk.state.put_record(kind, id_, "garden", life_record(kind, id_))
         return site
 

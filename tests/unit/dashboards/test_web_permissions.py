@@ -16,7 +16,7 @@ from gateway.model import ROLES
 from tests.support.web_desk import order
 from tests.support.web_site import HASHER, PASSWORD, Build, Site
 
-NOUNS = ("plan.", "report.", "city.", "sample.", "case.", "alarm.", "order.", "drill.", "asset.", "silence.", "permit.", "hazard.")
+NOUNS = ("plan.", "report.", "city.", "sample.", "case.", "alarm.", "order.", "link.", "drill.", "asset.", "silence.", "permit.", "hazard.")
 DOC = Path(__file__).parents[3] / "docs" / "permissions.md"
 REASON = {"reason": "because"}
 COST = {"kind": "part", "what": "bearing", "quantity": 2, "unit_price_fen": 1250}
@@ -100,6 +100,9 @@ CALLS: dict[str, tuple[str, str, Any]] = {
     "handover.open": ("POST", "/handovers/garden/open", {}),
     "handover.note": ("POST", "/handovers/ho-1/note", {"text": "x"}),
     "handover.sign": ("POST", "/handovers/ho-1/sign", {"side": "incoming"}),
+    "order.handover": ("POST", "/orders/o1/handover", {"to": "contractor"}),
+    "link.make": ("POST", "/orders/o1/links", {"name": "Zhang", "firm": "Fixit"}),
+    "link.revoke": ("POST", "/links/0123456789/revoke", {}),
     "asset.mode": ("PUT", "/assets/lift-1/mode", {"mode": "commissioning"}),
     "drill.start": ("POST", "/drill", {"asset": "lift-1"}),
     "point.write": ("POST", "/points/pump-1/ws.set_p/write", {"value": 0.4, **REASON}),

@@ -1,5 +1,6 @@
 // The list of jobs and which of them are mine.
 import { me, pick, t } from "../core/boot.js";
+import { guest } from "./where.js";
 import { el, say, shape } from "../core/dom.js";
 import { clock } from "../core/format.js";
 import { nextClock } from "../core/model.js";
@@ -9,7 +10,7 @@ export const WAITING = new Set(["NEW", "DISPATCHED", "REJECTED", "REASSIGNED"]);
 
 /** Whether the order is of my duty or on my name; people without a duty of their own see all of their scope. */
 export function isMine(order) {
-  if (!BOUND.has(me.role)) return true;
+  if (guest || !BOUND.has(me.role)) return true;
   return me.duties.includes(order.party) || [order.assignee, order.backup].includes(me.id)
     || (order.ladder ?? []).some((s) => me.duties.includes(s.role));
 }

@@ -1,14 +1,16 @@
-// Keeps the page of the technician in the phone, so that it opens in a basement. Data is never kept here.
-const CACHE = "steward-t-1";
-const SHELL = ["/t"];
-const KEPT = /^\/(t$|static\/|i18n\/)/;
+// Keeps the page of the technician, or of a guest, in the phone, so that it opens in a basement. Data is never kept here.
+const PAGE = new URL(self.registration.scope).pathname;
+const CACHE = `steward-2${PAGE}`;
+const KEPT = /^\/(t$|g\/[0-9a-f]+$|static\/|i18n\/)/;
 
 addEventListener("install", (e) => {
-  e.waitUntil(caches.open(CACHE).then((c) => c.addAll(SHELL)).then(() => self.skipWaiting()));
+  e.waitUntil(caches.open(CACHE).then((c) => c.addAll([PAGE])).then(() => self.skipWaiting()));
 });
 
+// Caches of older versions of this page go; those of other pages of this phone stay.
+const mine = (name) => name.endsWith(PAGE) || /^steward-t-/.test(name);
 addEventListener("activate", (e) => {
-  e.waitUntil(caches.keys().then((names) => Promise.all(names.filter((n) => n !== CACHE).map((n) => caches.delete(n)))).then(() => self.clients.claim()));
+  e.waitUntil(caches.keys().then((names) => Promise.all(names.filter((n) => n !== CACHE && mine(n)).map((n) => caches.delete(n)))).then(() => self.clients.claim()));
 });
 
 // What the first visit loaded before this worker was there; the page names it.
