@@ -33,10 +33,10 @@ def test_a_wrong_password_is_told_without_saying_which_part_was_wrong(enter: Ent
 @pytest.mark.parametrize(
     ("user", "home", "sees"),
     [
-        ("operator", "/wall", ["/site", "/t", "/stats"]),
+        ("operator", "/wall", ["/site", "/t", "/handover", "/stats"]),
         ("technician", "/t", ["/wall", "/site"]),
         ("regulator", "/stats", []),
-        ("admin", "/wall", ["/site", "/t", "/stats", "/admin"]),
+        ("admin", "/wall", ["/site", "/t", "/handover", "/stats", "/admin"]),
     ],
 )
 def test_each_role_begins_on_its_page_and_is_offered_only_what_it_may_open(

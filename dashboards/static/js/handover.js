@@ -24,3 +24,5 @@ sheet.addEventListener("submit", (event) => {
   event.preventDefault();
   send(`/api/v1/handovers/${id}/note`, { text: new FormData(event.target).get("text") });
 });
+// Only now somebody listens: a click before this would be lost.
+for (const button of sheet.querySelectorAll("button")) button.disabled = false;
