@@ -8,6 +8,7 @@ end gives a share for every possible root; the shares add up to 1 and the larges
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -82,6 +83,7 @@ class Judge:
         """delays: seconds that a rule waits before it tells, by rule id."""
         self._kin, self._delays = kin, delays
         self._causes: dict[str, list[Evidence]] = {}
+        self._sorted: dict[str, list[Alarm]] = {}
 
     def rank(self, alarm: Alarm) -> list[Candidate]:
         """Possible roots, the most probable first; the alarm itself is one of them."""
@@ -125,14 +127,14 @@ class Judge:
     def _weigh(self, alarm: Alarm) -> Iterator[Evidence]:
         kin = self._kin
         for asset, hops in kin.above(alarm).items():
-            for cause in self._pool(kin.at(asset), alarm):
+            for cause in self._pool(asset, kin.at(asset), alarm):
                 yield from self._evidence("below", hops, cause, alarm)
-        for cause in self._pool(kin.at(alarm.asset), alarm):
+        for cause in self._pool(alarm.asset, kin.at(alarm.asset), alarm):
             yield from self._evidence("same", 0, cause, alarm)
         for cause in kin.peers(alarm):
             yield from self._evidence("line", 1, cause, alarm)
         if any(alarm.event in effects for effects in TABLES["estate"].values()):
-            for cause in self._pool(kin.waters(alarm.estate), alarm):
+            for cause in self._pool(f"~{alarm.estate}", kin.waters(alarm.estate), alarm):
                 if cause.asset != alarm.asset and cause.asset not in kin.above(alarm):
                     yield from self._evidence("estate", 1, cause, alarm)
 
@@ -147,10 +149,13 @@ class Judge:
         weight = link.weight * HOP ** max(0, hops - 1) * _plausible(lag, round(link.lag_s * 1000))
         yield Evidence(cause, where, hops, lag, weight)
 
-    @staticmethod
-    def _pool(conditions: Iterable[Alarm], alarm: Alarm) -> list[Alarm]:
-        found = [c for c in conditions if c.id != alarm.id and _present(c, alarm)]
-        return sorted(found, key=lambda c: (c.raised_at, c.id))[:POOL]
+    def _pool(self, place: str, conditions: Iterable[Alarm], alarm: Alarm) -> list[Alarm]:
+        """The first conditions of a place that stood when the alarm began; sorted once a batch."""
+        known = self._sorted.get(place)
+        if known is None:
+            known = self._sorted[place] = sorted(conditions, key=lambda c: (c.raised_at, c.id))
+        there = (c for c in known if c.id != alarm.id and _present(c, alarm))
+        return list(itertools.islice(there, POOL))
 
 
 def _present(cause: Alarm, alarm: Alarm) -> bool:

@@ -6,6 +6,8 @@ own (`alarm.assessed`) with the evidence, so that the log says later what was be
 
 from __future__ import annotations
 
+import heapq
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +22,11 @@ from gateway.model import Command, Event, Ms
 
 NEWS = frozenset({"alarm.raised", "alarm.backdated"})
 """Events after which the causes are weighed again."""
+
+
+YOUNG = 12
+"""Among equals only what came at about the same time can change places: so many of the newest are weighed
+again."""
 
 
 class Assessor:
@@ -51,8 +58,10 @@ class Assessor:
     def _followers(self, cause: Alarm) -> list[Alarm]:
         """What stood before the cause was noticed and may follow from it."""
         kin = self._book.kin
-        near = [*kin.reach(cause), *kin.at(cause.asset), *kin.waters(cause.estate)]
         earliest = cause.raised_at - LAG_MS
+        equals = itertools.chain(kin.at(cause.asset), kin.waters(cause.estate))
+        young = heapq.nlargest(YOUNG, (a for a in equals if a.active), key=lambda a: a.raised_at)
+        near = (*kin.reach(cause), *young)
         return [a for a in near if a.active and a.id != cause.id and a.raised_at >= earliest]
 
     def _judge(self, alarm: Alarm, judge: Judge, now: Ms) -> list[Event]:
