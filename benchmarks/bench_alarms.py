@@ -183,12 +183,12 @@ async def _loop(core: Core, findings: Sequence[Finding]) -> float:
     while taken < len(findings):
         now = CLOCK.monotonic() - start
         due = taken / RATE
-        if now >= due:
+        if core.asks.waiting:  # before data, as in Core.step
+            await core._command(core.asks.take())  # noqa: SLF001 - as above
+        elif now >= due:
             late = now - due
             await _turn(core, findings[taken : taken + RATE_TURN])
             taken += RATE_TURN
-        elif core.asks.waiting:
-            await core._command(core.asks.take())  # noqa: SLF001 - as above
         elif now >= ticked:
             ticked += 1
             await core._commit(core.parts.dispatch.tick(CLOCK.now()), [], [])  # noqa: SLF001 - as above
