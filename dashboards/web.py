@@ -75,6 +75,7 @@ class WebOptions:
     point · edge: asks an edge · answers: acceptance by link or key, without a
     log-in · metrics_token: lets another machine read /metrics · heartbeat_s, idle_s: real
     seconds · max_body: bytes ·
+    files: where photos are kept · ca: certificate of the own authority, for whoever wants to trust it.
     """
 
     hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
@@ -93,6 +94,7 @@ class WebOptions:
     edge: ActOnEdge | None = None
     files: FileStore | None = None
     keys: Keys | None = None
+    ca: Path | None = None
     dossier: Callable[[str], bytes] | None = None
     answers: Answers | None = None
     matrix: MatrixDesk | None = None

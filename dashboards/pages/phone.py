@@ -36,6 +36,14 @@ async def worker() -> Response:
     )
 
 
+@router.get("/ca.crt")
+async def authority(web: WebDep) -> Response:
+    """The certificate of the installation's own authority: a phone that trusts it stops warning."""
+    if web.options.ca is None:
+        raise Problem(404, "http.404")
+    return FileResponse(web.options.ca, media_type="application/x-x509-ca-cert", filename="steward-ca.crt")
+
+
 @router.get("/g/{link}")
 async def guest(link: LinkId, request: Request, web: WebDep, lang: Lang) -> Response:
     """The job of a one-time link on the device that opened it; a door on any other.

@@ -176,6 +176,7 @@ async def _serve(
         matrix=MatrixView(setup, state, dispatch, settings),
         files=files,
         keys=keys,
+        ca=tls.ca if tls.trusted() else None,
         dossier=Dossiers(state, samples, files, keys).make,
         answers=answers,
     )

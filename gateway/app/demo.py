@@ -25,6 +25,7 @@ from gateway.app.client import Client
 from gateway.app.context import DEMO, ClockOrigin, Places
 from gateway.app.edge_orders import orders
 from gateway.app.guard import refuse_second
+from gateway.app.lan import PhoneCodes, certify, lan_address
 from gateway.app.setup import Setup, load_setup
 from gateway.app.speed import check_speed
 from gateway.app.story import Story, summarise
@@ -43,7 +44,10 @@ DRAIN_S = 30.0
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """`for_s`: real seconds, None: until Ctrl-C · data None: a folder that is removed at the end."""
+    """`for_s`: real seconds, None: until Ctrl-C · data None: a folder that is removed at the end.
+
+    lan: the pages by HTTPS for the whole network; broker and devices stay on this machine.
+    """
 
     for_s: float | None = None
     estates: int = 1
@@ -69,6 +73,7 @@ class Demo:
     control: str
     story: Story
     began: float
+    phone: PhoneCodes | None = None
     clock: Clock = field(init=False)
 
     def __post_init__(self) -> None:
@@ -118,12 +123,16 @@ async def _demo(
         setup, passwords = _site(options, folder, ready)
         check_speed(setup, options.speed)
         extra = {DEMO: orjson.dumps({"control": ready["control"], "passwords": passwords}).decode()}
-        host = "0.0.0.0" if options.lan else ""  # noqa: S104 - only when asked for
-        run = Options(folder, options.port, host, options.store, options.lan, extra)
+        address = lan_address() if options.lan else ""
+        if address:
+            await asyncio.to_thread(certify, folder, address, clock.now())
+        host = "0.0.0.0" if address else ""  # noqa: S104 - only when asked for
+        run = Options(folder, options.port, host, options.store, extra=extra)
         async with station(setup, run, origin) as here:
             client = Client(here.url, TlsPlaces(folder).trusted())
             story = Story(setup, console)
-            demo = Demo(here, options, client, passwords, truth, str(ready["control"]), story, began)
+            phone = PhoneCodes(here.url, address, console) if address else None
+            demo = Demo(here, options, client, passwords, truth, str(ready["control"]), story, began, phone)
             admin = next(p.id for p in setup.site.file.people if p.role == "admin")
             await _until_in(demo, admin)
             await send(demo.control, {"do": "begin"})
@@ -172,8 +181,6 @@ def _ready(log: Path) -> dict[str, Any]:
 def _site(options: DemoOptions, folder: Path, ready: dict[str, Any]) -> tuple[Setup, dict[str, str]]:
     """The demo's site file, written as an integrator would, then read like any other."""
     site = site_dict(demo_layout(options.estates), ready["lines"])
-    if options.lan:
-        site |= {"web": {"plain": True}, "broker": {"plain": True}}
     path = folder / "site.yaml"
     path.write_text(yaml.safe_dump(site, allow_unicode=True, sort_keys=False), encoding="utf-8")
     kept = folder / "demo-passwords.json"
@@ -194,6 +201,8 @@ async def _show(demo: Demo, console: Console) -> None:
     for person in demo.station.setup.site.file.people:
         console.print(f"  {person.role:<11} {person.id:<14} {demo.passwords[person.id]}   {person.name}")
     console.print()
+    if demo.phone is not None:
+        demo.phone.warn()
 
 
 async def _watch(demo: Demo, console: Console) -> None:
@@ -204,6 +213,8 @@ async def _watch(demo: Demo, console: Console) -> None:
             await asyncio.to_thread(
                 demo.story.follow, demo.client, demo.clock.monotonic() - demo.began, demo.clock.now()
             )
+            if demo.phone is not None:
+                await asyncio.to_thread(demo.phone.follow, demo.client)
         except (Retryable, Forbidden) as e:
             console.print(f"[dim]core away: {str(e)[:100]}[/dim]")
         await demo.clock.sleep_real(POLL_S)
