@@ -81,7 +81,7 @@ class CaseBook:
     def tick(self, now: Ms) -> list[Event]:
         """A payment that is late is a fact."""
         out = []
-        for case in self.cases.values():
+        for _, case in sorted(self.cases.items()):
             due = case["pay_due"]
             if due is not None and case["paid_at"] is None and not case["told"] and now >= due:
                 case["told"] = True

@@ -58,7 +58,7 @@ class SampleBook:
     def tick(self, now: Ms) -> list[Event]:
         """Draw the samples of months that are over."""
         present, out = self._period(now), []
-        for sample in self.samples.values():
+        for _, sample in sorted(self.samples.items()):
             if sample["seed"] or sample["period"] >= present:
                 continue
             closed = [(i, str(c["party"]), int(c["t"])) for i, c in sample["closed"].items()]

@@ -60,10 +60,11 @@ class PlanBook:
     def tick(self, now: Ms) -> list[Event]:
         """Make missing plans, open what is due, tell what is overdue; each at its own time."""
         out = self._seed(now)
+        plans = [self.plans[i] for i in sorted(self.plans)]  # the same order after a restart
         if now - self._looked >= LOOK_MS:
             self._looked = now
-            out += [e for p in self.plans.values() for e in self._look(p, now)]
-        out += [e for p in self.plans.values() if p.active and p.due for e in self._run(p, now)]
+            out += [e for p in plans for e in self._look(p, now)]
+        out += [e for p in plans if p.active and p.due for e in self._run(p, now)]
         return sorted(out, key=lambda e: e.t)
 
     def step(self, events: Sequence[Event], now: Ms) -> list[Event]:

@@ -96,7 +96,7 @@ class ReportBook:
         for e in events:
             if e.kind not in ("order.closed", "order.cancelled"):
                 continue
-            for report in self.reports.values():
+            for _, report in sorted(self.reports.items()):
                 if report["order"] == e.subject and report["number"] and not report["answered"]:
                     report["answered"] = e.t
                     self._changed.add(report["id"])

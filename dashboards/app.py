@@ -60,7 +60,8 @@ from gateway.ports import AccountStore, Clock, Desk
 log = logging.getLogger(__name__)
 
 ROUTERS = (
-    account.router, photos.router, plans.router, reports.router, service.router, cases.router, live.router, alarms.router, orders.router, history.router, stats.router,
+    photos.router, plans.router, reports.router, service.router, cases.router,
+    account.router, live.router, alarms.router, orders.router, history.router, stats.router,
     arrival.router, links.router, public.router, settings.router, demo.router, points.router, edges.router, answers.router,
     occurrences.router, silences.router, permits.router, hazards.router, flood.router, kpi.router,
     matrix.router, people.router, handover.router,

@@ -98,7 +98,7 @@ class Wall:
         return None
 
     def _room(self, scope: Scope) -> int:
-        """Bytes that a body may have: photos come in at `…/photos`, and with a resident's report at `/r/…`."""
+        """Bytes that a body may have: photos come at `…/photos` and with reports at `/r/…`, papers too."""
         path = scope["path"]
         if path.endswith(("/photos", "/papers")):
             return MAX_PHOTO

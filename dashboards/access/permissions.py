@@ -74,7 +74,7 @@ ACTIONS: Mapping[str, tuple[str, frozenset[str]]] = {
         ("hazard.fix", "fixed, with proof", O, T, S, M, C, A),
         ("hazard.refuse", "the proof is not enough", S, M, A),
         ("hazard.verify", "verified by a second person", S, M, A),
-        ("view.reports", "reports of residents with their words and telephone; codes for stickers", O, S, M, A),
+        ("view.reports", "reports of residents with words and telephone; codes for stickers", O, S, M, A),
         ("city.report", "hand in a case of the city's platform", O, S, M, A),
         ("view.cases", "cases of the emergency fund", S, M, A),
         ("case.open", "open a case for an order that the fund may pay", S, M, A),

@@ -156,8 +156,11 @@ async def paid(
 
 
 @router.get("/{id}/dossier.zip", responses={200: {"content": {"application/zip": {}}}})
-async def dossier(id: str, caller: Annotated[Caller, Depends(need("export.dossier"))]) -> Response:  # noqa: A002 - path
-    """The signed zip as things stand; missing slots are named in it. Check it with `steward dossier FILE`."""
+async def dossier(
+    id: str,  # noqa: A002 - the name in the path
+    caller: Annotated[Caller, Depends(need("export.dossier"))],
+) -> Response:
+    """The signed zip as things stand; it names missing slots. Check: `steward dossier verify FILE`."""
     await _case(caller, id)
     make = caller.web.options.dossier
     if make is None:

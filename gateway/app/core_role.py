@@ -6,10 +6,11 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import orjson
@@ -156,16 +157,11 @@ async def _serve(
         )
     )  # fmt: skip
     writes.loop = edges.loop = answers.loop = CoreLoop(core)
-    for book in dispatch.books:
-        if isinstance(book, PlanBook):
-            book.value_of = lambda point: core.view.value(point, clock.now())
+    _show_values(dispatch, core)
     await asyncio.to_thread(_people, setup, places, state, demo)
     desk = CoreDesk(core, lambda actor, action: allows(actor.role, action))
-    gateways = {
-        a: {g for p, (g, _) in setup.device_of.items() if p.startswith(f"{a}/")} for a in setup.assets
-    }
+    gateways = {a: setup.gateways_of(a) for a in setup.assets}
     tls = TlsPlaces(options.data)
-    files, keys = Attachments(options.data / "attachments"), InstallationKeys(options.data)
     web = WebOptions(
         figures=Regulator(setup.assets, lambda a: gateways[a], core.view.allows),
         breakit=BreakIt(demo["control"], options.data) if demo.get("control") else None,
@@ -174,23 +170,13 @@ async def _serve(
         write=writes.write,
         edge=edges.act,
         matrix=MatrixView(setup, state, dispatch, settings),
-        files=files,
-        keys=keys,
+        **_evidence(options.data, state, samples),
         ca=tls.ca if tls.trusted() else None,
-        dossier=Dossiers(state, samples, files, keys).make,
         answers=answers,
     )
     app = create_app(desk, state, clock, web)
     port = setup.site.file.web.port if options.port is None else options.port
-
-    def listening(host: str, port: int) -> None:
-        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - only shown
-        places.run.mkdir(parents=True, exist_ok=True)
-        url = f"{'https' if web.https else 'http'}://{shown}:{port}"
-        places.web.write_bytes(orjson.dumps({"url": url, "ca": tls.trusted()}))
-        if not supervised():
-            tell(f"Steward {setup.site.file.site.id}: {url}/")
-
+    listening = _listening(places, setup.site.file.site.id, tls)
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(core.run(), name="core")
@@ -206,6 +192,33 @@ async def _serve(
     finally:
         await asyncio.to_thread(places.web.unlink, missing_ok=True)
         await bus.close()
+
+
+def _show_values(dispatch: Dispatch, core: Core) -> None:
+    """Plans by counters and conditions see the latest values."""
+    for book in dispatch.books:
+        if isinstance(book, PlanBook):
+            book.value_of = lambda point: core.view.value(point, core.clock.now())
+
+
+def _evidence(data: Path, state: SqlState, samples: SampleStore) -> dict[str, Any]:
+    """Web options about photos, papers, codes and dossiers."""
+    files, keys = Attachments(data / "attachments"), InstallationKeys(data)
+    return {"files": files, "keys": keys, "dossier": Dossiers(state, samples, files, keys).make}
+
+
+def _listening(places: Places, site: str, tls: TlsPlaces) -> Callable[[str, int], None]:
+    """Says where the pages are, once they can be reached."""
+
+    def listening(host: str, port: int) -> None:
+        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - only shown
+        places.run.mkdir(parents=True, exist_ok=True)
+        url = f"{'https' if tls.trusted() else 'http'}://{shown}:{port}"
+        places.web.write_bytes(orjson.dumps({"url": url, "ca": tls.trusted()}))
+        if not supervised():
+            tell(f"Steward {site}: {url}/")
+
+    return listening
 
 
 def _plain(setup: Setup, options: CoreOptions, host: str) -> dict[str, str]:

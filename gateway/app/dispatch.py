@@ -13,8 +13,8 @@ from alerts.cases import CaseBook
 from alerts.desk import Dispatch
 from alerts.flood import FloodBook
 from alerts.graph import Graph, Reader
-from alerts.links import LinkBook
 from alerts.inspections import SampleBook
+from alerts.links import LinkBook
 from alerts.matrix import Matrix
 from alerts.matrix_rows import rows_of
 from alerts.notices_repeat import CallBook

@@ -7,11 +7,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from alerts.alarms_state import alarm_id
+from alerts.checklists import templates_of
 from alerts.desk import Dispatch, Outcome
+from alerts.matrix import EVENTS
 from alerts.orders_state import ENDED, FLOW, PATH, OrderState
+from alerts.plans import PlanBook
+from alerts.plans_state import plan_templates_of
 from gateway.errors import BadInput, Refused
-from gateway.model import Actor, Command, Event
-from tests.unit.alerts_life.life_kit import T0, find, make_desk
+from gateway.model import SYSTEMS, Actor, Command, Event
+from tests.unit.alerts_life.life_kit import T0, default_roles, find, make_desk
 
 BOSS = Actor("zhao", role="manager")
 OTHER = Actor("sun", role="supervisor")
@@ -20,8 +24,27 @@ ACTS: dict[str, dict[str, Any]] = {
     "accept": {}, "en_route": {}, "arrive": {}, "work": {}, "resume": {}, "close": {},
     "hold": {"reason": "parts"}, "done": {"cause_code": "wear", "action": "x"}, "verify": {"reason": "seen"},
     "reject": {"reason": "no"}, "reassign": {"to": "FM"}, "cancel": {"reason": "no"},
-    "check": {"item": "freed", "value": 1},
+    "check": {"item": "freed", "value": 1}, "confirm": {}, "costs_ok": {"total_fen": 0},
+    "cost": {"kind": "part", "what": "x", "quantity": 1, "unit_price_fen": 100, "warranty": True},
+    "photo": {"sha256": "a" * 64, "kind": "before", "size": 1, "media": "image/jpeg"},
 }  # fmt: skip
+
+
+READING = {"id": "flow", "type": "number", "low": 1, "text": {"zh": "x", "en": "x"}, "required": False}
+TEMPLATES = templates_of(
+    [{"id": "t", "kinds": ["water"], "items": [READING], "needs": ["second", "costs"]}],
+    events=EVENTS, kinds=SYSTEMS,
+)  # fmt: skip
+PLAN = {"id": "p", "kinds": ["water"], "name": {"zh": "x", "en": "x"}, "kind": "completion", "every": "1d",
+        "statutory": True, "limit_days": 1, "legal": "L", "party": "TE", "lead_days": 0}  # fmt: skip
+
+
+def fresh() -> Dispatch:
+    """A desk with checklists, demands and a plan that is due every day."""
+    desk = make_desk()
+    desk.orders.templates = TEMPLATES
+    desk.add(PlanBook(desk.orders, plan_templates_of([PLAN], roles=list(default_roles()), classes=SYSTEMS)))
+    return desk
 
 
 class OrderMachine(RuleBasedStateMachine):
@@ -29,8 +52,9 @@ class OrderMachine(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.desk, self.now, self.n = make_desk(), T0, 0
-        self.twin = make_desk()
+        self.desk, self.now, self.n = fresh(), T0, 0
+        self.twin = fresh()
+        self.seen: dict[str, tuple[int, int, int]] = {}
         self.store: dict[tuple[str, str], tuple[str, str, str, dict[str, Any]]] = {}
         self.events: list[Event] = []
         self.ids: set[str] = set()
@@ -94,12 +118,23 @@ class OrderMachine(RuleBasedStateMachine):
         assert not refused
         self.take(out, twin)
         verb = cmd.kind.partition(".")[2]
-        if verb not in ("check", "resume"):
+        if verb not in ("check", "resume", "confirm", "costs_ok", "cost", "photo"):
             assert any((s, verb) in FLOW for s in OrderState), was
+
+    @rule(value=st.sampled_from([0, 2]))
+    def read_out_of_limits(self, value: int) -> None:
+        for order in sorted(self.desk.orders.orders.values(), key=lambda o: o.id):
+            if order.item("flow") is not None:
+                self.n += 1
+                data = {"item": "flow", "value": value}
+                self.give(
+                    Command(f"c{self.n}", "order.check", order.id, BOSS, self.now, self.now, None, data)
+                )
+                return
 
     @rule()
     def restart(self) -> None:
-        self.twin = make_desk()
+        self.twin = fresh()
         self.twin.load(self.store.values())
 
     @invariant()
@@ -112,6 +147,26 @@ class OrderMachine(RuleBasedStateMachine):
             if o.state is OrderState.CLOSED:
                 assert not o.missing()
                 assert o.verified_by
+                assert o.confirmed or "second" not in o.needs
+                assert o.costs_confirmed or "costs" not in o.needs
+                assert o.confirmed.get("by") not in (o.by[OrderState.DONE], o.assignee)
+
+    @invariant()
+    def nothing_goes_back(self) -> None:
+        for o in self.desk.orders.orders.values():
+            now = (o.version, o.keep.changed_at, len(o.photos))
+            assert all(a >= b for a, b in zip(now, self.seen.get(o.id, now), strict=True)), o.id
+            self.seen[o.id] = now
+            for d in o.downtime:
+                assert d["to"] is None or d["to"] >= d["from"]
+            causes = [x.follows for x in self.desk.orders.orders.values() if x.follows and x.open]
+            assert len(causes) == len(set(causes)), "one order for one cause"
+
+    @invariant()
+    def a_plan_has_its_order_or_its_date(self) -> None:
+        for plan in self.desk.books[-1].plans.values():  # type: ignore[attr-defined]  # the book that `fresh` added
+            assert plan.due
+            assert not plan.order or plan.order in self.desk.orders.orders
 
     @invariant()
     def nothing_is_lost(self) -> None:

@@ -129,6 +129,10 @@ function nextStep(order, step) {
       if (given) step(order, "verify", given);
     });
   }
-  if (order.state === "VERIFIED" && offers("close", can)) return big("job.close", () => step(order, "close"));
+  if (order.state === "VERIFIED" && offers("close", can)) return big("job.close", async () => {
+    const total = order.costs_total?.total ?? 0;
+    const sure = total === 0 || (await ask({ title: t("job.close"), ok: t("job.close"), text: t("job.costs", { sum: (total / 100).toFixed(2) }), fields: [] }));
+    if (sure) step(order, "close", { total_fen: total });
+  });
   return el("p", { class: "waiting-note" }, t(order.state === "DONE" ? "job.waits" : "job.verified"));
 }
