@@ -155,6 +155,8 @@ async def _opened(web: Web, request: Request, link: str, token: str) -> dict[str
     if record is None or hashed(token) != record["token"]:
         tries.failed(who)
         raise Problem(401, "problem.link")
+    if record["state"] not in ("sent", "open") or record["until"] <= web.desk.now():
+        raise Problem(401, "problem.link")
     return record
 
 
