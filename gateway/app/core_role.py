@@ -10,14 +10,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import orjson
 from argon2 import PasswordHasher
 
 from alerts.desk import Dispatch
-from alerts.plans import PlanBook
 from dashboards.access.passwords import Passwords
 from dashboards.access.people import ensure_admin, seed_people
 from dashboards.access.permissions import allows
@@ -27,37 +25,31 @@ from dashboards.web import WebOptions
 from gateway.adapters.attachments import Attachments
 from gateway.adapters.broker_files import BrokerState
 from gateway.adapters.broker_files import Places as BrokerPlaces
-from gateway.adapters.clock import epoch
 from gateway.adapters.duckdb_store import DuckStore
 from gateway.adapters.jetstream_bus import JetStreamBus
 from gateway.adapters.keys import InstallationKeys
 from gateway.adapters.lockfile import DataLock
 from gateway.adapters.mqtt_bus import MqttBus
 from gateway.adapters.mqtt_side import MqttAddress
-from gateway.adapters.notify import Means
 from gateway.adapters.state import SqlState, open_state
 from gateway.adapters.tls import LOCAL, TlsPlaces, is_local
-from gateway.app.answers import Answers
 from gateway.app.backups import answer_backups
 from gateway.app.breakit import BreakIt
-from gateway.app.channels import People, channels, guarded
 from gateway.app.context import DEMO, NATS, ClockOrigin, Places, broker_url, supervised
+from gateway.app.core_acts import Acts
 from gateway.app.dispatch import make_dispatch
 from gateway.app.dossiers import Dossiers
-from gateway.app.edge_acts import EdgeActs
 from gateway.app.edge_keys import EdgeKeys
 from gateway.app.exposure import plain, refuse_plain
 from gateway.app.heartbeat import heartbeat
 from gateway.app.housekeeping import keep_house
 from gateway.app.matrix_view import MatrixView
 from gateway.app.people import names_of
-from gateway.app.point_writes import CoreLoop, PointWrites
 from gateway.app.settings import Settings
 from gateway.app.setup import Setup
 from gateway.core.desk import CoreDesk
 from gateway.core.edge_calls import EdgeCalls
 from gateway.core.loop import Core, Parts
-from gateway.core.sender import Sender
 from gateway.core.stats import Regulator
 from gateway.errors import BadInput
 from gateway.ports import Bus, Clock, SampleStore
@@ -138,50 +130,42 @@ async def _serve(
     await asyncio.to_thread(settings.restore, clock.now())
     bus = _bus(setup, clock)
     calls = EdgeCalls(bus, EdgeKeys(options.data).get, clock)
-    writes = PointWrites(
-        setup, state, calls, clock, lambda role: allows(role, "point.write"), settings.command
-    )
-    edges = EdgeActs(setup, calls, clock, allows, writes.command)
-    answers = Answers(dispatch, state, clock, options.data)
-    means = Means(options.data, epoch, clock.monotonic, guarded(writes, asyncio.get_running_loop()))
-    sender = Sender(
-        state, channels(setup, means), clock, directory=People(state, setup.site.timezone),
-        link_of=answers.link, accepted=answers.pressed,
-    )  # fmt: skip
+    acts = Acts.make(setup, options.data, state, calls, clock, dispatch, settings)
     host = options.host or setup.site.file.web.host
     core = Core(
         Parts(
-            setup.site, clock, bus, state, samples, setup.rules, dispatch, sender,
-            options.data, edges.command, setup.device_of, setup.assets, setup.points,
-            _plain(setup, options, host),
+            setup.site, clock, bus, state, samples, setup.rules, dispatch,
+            acts.sender(setup, options.data, state, clock), options.data, acts.edges.command,
+            setup.device_of, setup.assets, setup.points, _plain(setup, options, host),
         )
     )  # fmt: skip
-    writes.loop = edges.loop = answers.loop = CoreLoop(core)
-    _show_values(dispatch, core)
+    acts.bind(core, dispatch, clock)
     await asyncio.to_thread(_people, setup, places, state, demo)
     desk = CoreDesk(core, lambda actor, action: allows(actor.role, action))
-    gateways = {a: setup.gateways_of(a) for a in setup.assets}
     tls = TlsPlaces(options.data)
+    files, keys = Attachments(options.data / "attachments"), InstallationKeys(options.data)
     web = WebOptions(
-        figures=Regulator(setup.assets, lambda a: gateways[a], core.view.allows),
+        figures=_regulator(setup, core),
         breakit=BreakIt(demo["control"], options.data) if demo.get("control") else None,
         hosts=WebOptions.hosts if is_local(host) else ("*",),
         https=bool(tls.trusted()),
-        write=writes.write,
-        edge=edges.act,
+        write=acts.writes.write,
+        edge=acts.edges.act,
         matrix=MatrixView(setup, state, dispatch, settings),
-        **_evidence(options.data, state, samples),
+        files=files,
+        keys=keys,
         ca=tls.ca if tls.trusted() else None,
-        answers=answers,
+        dossier=Dossiers(state, samples, files, keys).make,
+        answers=acts.answers,
     )
     app = create_app(desk, state, clock, web)
     port = setup.site.file.web.port if options.port is None else options.port
-    listening = _listening(places, setup.site.file.site.id, tls)
+    cert = tls.web if web.https else None
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(core.run(), name="core")
             await core.ready.wait()
-            cert = tls.web if web.https else None
+            listening = _listening(setup, places, tls.trusted())
             group.create_task(serve(app, host, port, listening, cert), name="web")
             group.create_task(calls.run(), name="edge calls")
             group.create_task(keep_house(samples, state, clock), name="housekeeping")
@@ -194,29 +178,23 @@ async def _serve(
         await bus.close()
 
 
-def _show_values(dispatch: Dispatch, core: Core) -> None:
-    """Plans by counters and conditions see the latest values."""
-    for book in dispatch.books:
-        if isinstance(book, PlanBook):
-            book.value_of = lambda point: core.view.value(point, core.clock.now())
+def _regulator(setup: Setup, core: Core) -> Regulator:
+    gateways = {
+        a: {g for p, (g, _) in setup.device_of.items() if p.startswith(f"{a}/")} for a in setup.assets
+    }
+    return Regulator(setup.assets, lambda a: gateways[a], core.view.allows)
 
 
-def _evidence(data: Path, state: SqlState, samples: SampleStore) -> dict[str, Any]:
-    """Web options about photos, papers, codes and dossiers."""
-    files, keys = Attachments(data / "attachments"), InstallationKeys(data)
-    return {"files": files, "keys": keys, "dossier": Dossiers(state, samples, files, keys).make}
-
-
-def _listening(places: Places, site: str, tls: TlsPlaces) -> Callable[[str, int], None]:
-    """Says where the pages are, once they can be reached."""
+def _listening(setup: Setup, places: Places, ca: str) -> Callable[[str, int], None]:
+    """Leaves the address for the other commands, and tells whoever started a core by itself."""
 
     def listening(host: str, port: int) -> None:
         shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - only shown
         places.run.mkdir(parents=True, exist_ok=True)
-        url = f"{'https' if tls.trusted() else 'http'}://{shown}:{port}"
-        places.web.write_bytes(orjson.dumps({"url": url, "ca": tls.trusted()}))
+        url = f"{'https' if ca else 'http'}://{shown}:{port}"
+        places.web.write_bytes(orjson.dumps({"url": url, "ca": ca}))
         if not supervised():
-            tell(f"Steward {site}: {url}/")
+            tell(f"Steward {setup.site.file.site.id}: {url}/")
 
     return listening
 
