@@ -179,9 +179,7 @@ async def _serve(
 
 
 def _regulator(setup: Setup, core: Core) -> Regulator:
-    gateways = {
-        a: {g for p, (g, _) in setup.device_of.items() if p.startswith(f"{a}/")} for a in setup.assets
-    }
+    gateways = {a: setup.gateways_of(a) for a in setup.assets}
     return Regulator(setup.assets, lambda a: gateways[a], core.view.allows)
 
 
