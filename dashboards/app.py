@@ -62,7 +62,8 @@ log = logging.getLogger(__name__)
 ROUTERS = (
     photos.router, plans.router, reports.router, service.router, cases.router,
     account.router, live.router, alarms.router, orders.router, history.router, stats.router,
-    arrival.router, links.router, public.router, settings.router, demo.router, points.router, edges.router, answers.router,
+    arrival.router, links.router, public.router, settings.router, demo.router, points.router, edges.router,
+    answers.router,
     occurrences.router, silences.router, permits.router, hazards.router, flood.router, kpi.router,
     matrix.router, people.router, handover.router,
 )  # fmt: skip

@@ -78,8 +78,11 @@ class Reset(Act):
 
 
 class Arrive(Act):
-    """Arrived. `code`: on the asset, or the address in its QR code; the place is the phone's, when its owner
-    allows it. `scanned`: read from the QR code, not typed."""
+    """Arrived.
+
+    `code`: on the asset, or the address in its QR code; the place is the phone's, when its owner allows it ·
+    `scanned`: read from the QR code, not typed.
+    """
 
     model_config = example({"code": "k3q7mz2ahd5x", "scanned": True})
     code: Annotated[str, Field(max_length=200)] = ""

@@ -39,7 +39,8 @@ WHY = {
         {"row": "fire.electrical.p2", "chosen": True,
          "why": {"en": "the most specific match (severity)"}}
     ],
-    "in_turn": [{"row": "fire.electrical.p2", "version": 1, "party": "TE", "name": {"en": "Property engineering"},
+    "in_turn": [{"row": "fire.electrical.p2", "version": 1, "party": "TE",
+                 "name": {"en": "Property engineering"},
                  "contacts": [], "assignment": {"outcome": "person", "person": "li"}}],
 }  # fmt: skip
 

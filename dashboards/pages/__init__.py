@@ -13,7 +13,13 @@ def router(web: Web) -> APIRouter:
     """All pages of one application."""
     add_filters(web)
     out = APIRouter(include_in_schema=False)
-    for part in (desk.router, phone.router, figures.router, residents.router, reports.router, admin.router,
+    for part in (
+        desk.router,
+        phone.router,
+        figures.router,
+        residents.router,
+        reports.router,
+        admin.router,
         handover.router,
     ):
         out.include_router(part)

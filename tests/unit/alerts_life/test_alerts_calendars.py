@@ -1,4 +1,5 @@
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -137,7 +138,7 @@ def test_every_hour_of_a_week_with_holidays_night_shifts_and_a_changed_clock() -
     The week of the national day 2026 (holidays from Thursday on, Saturday 10 October is worked) in Shanghai,
     and the same shifts through the nights in which Berlin changes its clock.
     """
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"duty": "DAY", "people": ["wang"], "on": "workday", "from": "08:00", "to": "18:00"},
         {"duty": "REST", "people": ["li"], "on": "restday", "from": "08:00", "to": "18:00"},
         {"duty": "NIGHT", "people": ["li"], "on": "workday", "from": "22:00", "to": "06:00"},

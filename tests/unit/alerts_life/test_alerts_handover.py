@@ -39,8 +39,8 @@ def unsigned(events: list[Event]) -> list[Event]:
 def test_the_document_holds_what_is_open_and_both_sign_it(desk: Dispatch) -> None:
     make(desk)
     start = T0 - 10 * 3_600_000
-    desk.step([find("lift.stop", "lift-2", start), find("leak", "mh", start), find("meter.flat", "em", start)],
-              start)  # fmt: skip
+    found = [find("lift.stop", "lift-2", start), find("leak", "mh", start), find("meter.flat", "em", start)]
+    desk.step(found, start)
     meter = next(a.id for a in desk.book.alarms.values() if a.asset == "em")
     desk.command(cmd("alarm.shelve", meter, T0 - MIN, WANG, minutes=60, reason="known"))
     sheet = act(desk, "open", "e1", T0 - MIN)

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from life_kit import LEAD, LIFT_TECH, MIN, OPERATOR, T0, TECH, cmd, find
 
 from alerts.desk import Dispatch
 from alerts.links import KEEP_MS, LONGEST_MS, LinkBook
 from alerts.orders_state import Order
 from gateway.errors import BadInput, Conflict, Forbidden, NotFound
 from gateway.model import Actor, Scope
+from tests.unit.alerts_life.life_kit import LEAD, LIFT_TECH, MIN, OPERATOR, T0, TECH, cmd, find
 
 HOUR = 60 * MIN
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,12 +34,13 @@ async def build(tmp_path: Path) -> AsyncIterator[Build]:
         desk.put("alarm", alarm("a9", "lift-9"))
         desk.put("order", order("o1", "lift-1", "LM"))
         desk.keep("sample", "s1", "lift-1", seed="x", period="2026-01", chosen={"o1": None})
-        facts = {"order": "o1", "slots": {}, "amount_fen": None, "review": None}
+        facts: dict[str, Any] = {"order": "o1", "slots": {}, "amount_fen": None, "review": None}
         desk.keep("case", "c1", "lift-1", system="elevator", t=1, **facts)
         desk.keep("plan", "p1", "lift-1", due="2026-01-16")
         desk.put("order", order("o2", "pump-1", "TE"))
         desk.put("order", order("o9", "lift-9", "LM"))
-        for kind, id_ in (("silence", "si-1"), ("permit", "pm-1"), ("hazard", "hz-1"), ("link", "0123456789")):
+        kept = {"silence": "si-1", "permit": "pm-1", "hazard": "hz-1", "link": "0123456789"}
+        for kind, id_ in kept.items():
             desk.state.put_record(kind, id_, "garden", life_record(kind, id_))
         return site
 

@@ -16,7 +16,10 @@ from gateway.model import ROLES
 from tests.support.web_desk import order
 from tests.support.web_site import HASHER, PASSWORD, Build, Site
 
-NOUNS = ("plan.", "report.", "city.", "sample.", "case.", "alarm.", "order.", "link.", "drill.", "asset.", "silence.", "permit.", "hazard.")
+NOUNS = (
+    "plan.", "report.", "city.", "sample.", "case.", "alarm.", "order.", "link.", "drill.", "asset.",
+    "silence.", "permit.", "hazard.",
+)  # fmt: skip
 DOC = Path(__file__).parents[3] / "docs" / "permissions.md"
 REASON = {"reason": "because"}
 COST = {"kind": "part", "what": "bearing", "quantity": 2, "unit_price_fen": 1250}
