@@ -35,7 +35,12 @@ def pump(desk: Dispatch) -> Order:
 
 
 def make(desk: Dispatch, order: Order, t: int = T0, token: str = "one", **more: Any) -> Mapping[str, Any]:
-    data = {"name": "Zhang San", "firm": "Fixit", "token": sha(token), "until": t + HOUR} | more
+    data: dict[str, Any] = {
+        "name": "Zhang San",
+        "firm": "Fixit",
+        "token": sha(token),
+        "until": t + HOUR,
+    } | more
     answer = desk.command(cmd("link.make", order.id, t, LEAD, **data))[1]
     link: Mapping[str, Any] = answer["link"]
     return link
