@@ -1,8 +1,10 @@
 """A copy of the data directory while it is in use, and back.
 
 In the copy: state.db and the samples by their stores, every other SQLite file by SQLite's own backup,
-attachments/, snapshots/ and the site file as files, the broker's ports and users (without them every edge
-on another machine would have to be enrolled again), and manifest.json with the size and SHA-256 of each.
+attachments/, snapshots/ and the site file as files, the broker's ports and users and the edges' keys (without
+them every edge on another machine would have to be enrolled again), the keys of the installation (without
+them no code on a facility and no signature would hold) and its TLS authority, and manifest.json with the size
+and SHA-256 of each.
 Outboxes of edges that stand still come first; a running edge keeps its own to itself, and empties it into the
 state within seconds. The state is copied before the samples: these are then never older, which is the order
 of a crash between the core's two steps, and the start after a restore goes the same way as after a crash. Not
@@ -34,9 +36,10 @@ MANIFEST = "manifest.json"
 SITE = "site"
 """Folder of the site file in the copy."""
 FORMAT = 1
-_FOLDERS = ("attachments", "snapshots")
+_FOLDERS = ("attachments", "snapshots", "keys", "tls")
 _BY_STORE = ("state.db",)
-_PRIVATE = ("broker.json", "broker-users.json")
+_PRIVATE = ("broker.json", "broker-users.json", "edge-keys.json")
+_PRIVATE_FOLDERS = ("keys/", "tls/")
 
 
 def backup(
@@ -120,8 +123,9 @@ def restore(source: str | Path, data_dir: str | Path) -> dict[str, int]:
                 (target / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(Path(source) / name, target / name)
                 sync(target / name)
-            for name in {"state.db", *_PRIVATE} & files.keys():
-                (target / name).chmod(0o600)
+            for name in files:
+                if name in ("state.db", *_PRIVATE) or name.startswith(_PRIVATE_FOLDERS):
+                    (target / name).chmod(0o600)
         except BaseException:
             for path in target.iterdir():
                 if path.is_dir():

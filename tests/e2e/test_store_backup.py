@@ -51,6 +51,9 @@ def full(folder: Path, turns: int) -> tuple[SqlState, DuckStore]:
         con.commit()
     (folder / "attachments").mkdir()
     (folder / "attachments" / "photo.jpg").write_bytes(b"\xff\xd8photo")
+    (folder / "keys").mkdir()
+    (folder / "keys" / "report.key").write_bytes(b"secret")
+    (folder / "edge-keys.json").write_text("{}")
     (folder / "nats").mkdir()
     (folder / "nats" / "store").write_bytes(b"broker")
     return state, samples
@@ -81,7 +84,9 @@ def test_a_backup_under_load_restores_to_one_moment(tmp_path: Path) -> None:
     assert sorted(sizes) == [
         "attachments/photo.jpg",
         "cold/2023-11-14.parquet",
+        "edge-keys.json",
         "edge/gw-1/outbox.db",
+        "keys/report.key",
         "points.duckdb",
         "site/site.yaml",
         "state.db",
@@ -103,7 +108,8 @@ def test_a_backup_under_load_restores_to_one_moment(tmp_path: Path) -> None:
     assert state.verify("lakeside") is None
     with closing(sqlite3.connect(tmp_path / "back" / "edge" / "gw-1" / "outbox.db")) as con:
         assert con.execute("select n from outbox").fetchall() == [(17,)]
-    assert (tmp_path / "back" / "state.db").stat().st_mode & 0o077 == 0
+    for private in ("state.db", "keys/report.key", "edge-keys.json"):
+        assert (tmp_path / "back" / private).stat().st_mode & 0o077 == 0
     state.close()
     samples.close()
 
