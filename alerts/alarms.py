@@ -65,7 +65,8 @@ class AlarmBook(Cycle):
 
     def tick(self, now: Ms) -> list[Event]:
         """Everything that time alone does: shelves that end, permits that expire, suppression let go."""
-        out = [e for id_ in sorted(self._timed) for e in self._tick(self.alarms[id_], now)]
+        due = sorted(id_ for id_, at in self._timed.items() if at <= now)
+        out = [e for id_ in due for e in self._tick(self.alarms[id_], now)]
         return sorted(out, key=lambda e: e.t)
 
     # ── reading and keeping ───────────────────────────────────────────────────────────────────────
@@ -115,7 +116,8 @@ class AlarmBook(Cycle):
         self.kin.rebuild()
         for alarm in self.kin.stray():
             alarm.memory.release_at = alarm.changed_at + causes.GRACE_MS
-        self._timed = {a.id for a in self.alarms.values() if deadlines(a)}
+        for alarm in self.alarms.values():
+            self._time(alarm)
 
     # ── time ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -125,8 +127,7 @@ class AlarmBook(Cycle):
             if at <= now and what != "again":
                 out += self._expire(alarm, what, at)
         out += self._again(alarm, now)
-        if not deadlines(alarm):
-            self._timed.discard(alarm.id)
+        self._time(alarm)
         return out
 
     def _expire(self, alarm: Alarm, what: str, at: Ms) -> list[Event]:
@@ -204,7 +205,7 @@ class AlarmBook(Cycle):
         out = self.finding(f, now)
         alarm = self.get(alarm_id(f.condition))
         alarm.memory.drill_until = now + DRILL_MS
-        self._timed.add(alarm.id)
+        self._time(alarm)
         return out
 
     def end_drill(self, alarm: Alarm, at: Ms) -> list[Event]:

@@ -75,7 +75,8 @@ class Cycle:
         self.kin = causes.Kin(graph or Graph(self.assets), self.alarms)
         self.announced: Callable[[str, str], Ms | None] = lambda _estate, _permit: None
         """When a work permit of that number was announced in that estate; None for an unknown one."""
-        self._timed: set[str] = set()
+        self._timed: dict[str, Ms] = {}
+        """When time next does something to an alarm, never later than that."""
         self._told_at: Ms = 0
         """The core's time when a finding is judged: people hear of it then, however old it is."""
 
@@ -178,7 +179,7 @@ class Cycle:
         if alarm.event in causes.FOLLOWS:
             for child in self.kin.children(alarm.id):
                 child.memory.release_at = max(now, f.t) + causes.GRACE_MS
-                self._timed.add(child.id)
+                self._time(child)
                 self.changed.add(child.id)
         return out
 
@@ -316,8 +317,15 @@ class Cycle:
         alarm.memory.heard = (alarm.memory.heard and not alarm.acked) or alarm.state is State.UNACK
         self.changed.add(alarm.id)
         plan(alarm, self.repeat, max(t, self._told_at))
-        if deadlines(alarm):
-            self._timed.add(alarm.id)
+        self._time(alarm)
+
+    def _time(self, alarm: Alarm) -> None:
+        """Note when time next does something to it."""
+        due = deadlines(alarm)
+        if due:
+            self._timed[alarm.id] = due[0][0]
+        else:
+            self._timed.pop(alarm.id, None)
 
     def event(self, alarm: Alarm, kind: str, t: Ms, key: str, actor: str = "steward", **data: Any) -> Event:
         """A fact about the alarm; `key` makes its id, so that the same fact has the same id.

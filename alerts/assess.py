@@ -84,13 +84,15 @@ class Judge:
         self._kin, self._delays = kin, delays
         self._causes: dict[str, list[Evidence]] = {}
         self._sorted: dict[str, list[Alarm]] = {}
+        self._seen: dict[str, Alarm] = {}
 
     def rank(self, alarm: Alarm) -> list[Candidate]:
         """Possible roots, the most probable first; the alarm itself is one of them."""
         shares: dict[str, float] = {}
         first: dict[str, Evidence | None] = {}
         self._spread(alarm, 1.0, None, shares, first, (alarm.id,))
-        known = {alarm.id: alarm} | {e.cause.id: e.cause for c in self._causes.values() for e in c}
+        known = self._seen
+        known[alarm.id] = alarm
         found = [
             Candidate(known[i], round(min(s, SURE), 3), self.began(alarm) - self.began(known[i]), first[i])
             for i, s in shares.items()
@@ -121,7 +123,8 @@ class Judge:
     def causes(self, alarm: Alarm) -> list[Evidence]:
         """Direct causes with their weights."""
         if alarm.id not in self._causes:
-            self._causes[alarm.id] = [e for e in self._weigh(alarm) if e.weight > 0.05]
+            found = self._causes[alarm.id] = [e for e in self._weigh(alarm) if e.weight > 0.05]
+            self._seen.update((e.cause.id, e.cause) for e in found)
         return self._causes[alarm.id]
 
     def _weigh(self, alarm: Alarm) -> Iterator[Evidence]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from alerts.alarms import AlarmBook
@@ -47,7 +47,8 @@ class Assessor:
         if not fresh:
             return []
         judge = Judge(self._book.kin, self._delay)
-        due = {a.id: a for x in fresh for a in (x, *self._followers(x))}
+        young: dict[str, list[Alarm]] = {}
+        due = {a.id: a for x in fresh for a in (x, *self._followers(x, young))}
         out = [e for i in sorted(due) if due[i].active for e in self._judge(due[i], judge, now)]
         self._tell_roots({a.root for a in due.values() if a.root})
         return out
@@ -55,12 +56,16 @@ class Assessor:
     def _delay(self, rule: str) -> float:
         return float(getattr(self._book.rules.get(rule), "on_delay_s", 0.0) or 0.0)
 
-    def _followers(self, cause: Alarm) -> list[Alarm]:
-        """What stood before the cause was noticed and may follow from it."""
+    def _followers(self, cause: Alarm, waters: dict[str, list[Alarm]]) -> list[Alarm]:
+        """What stood before the cause was noticed and may follow from it.
+
+        waters: the newest by estate, filled here, so that a batch looks through an estate once.
+        """
         kin = self._book.kin
         earliest = cause.raised_at - LAG_MS
-        equals = itertools.chain(kin.at(cause.asset), kin.waters(cause.estate))
-        young = heapq.nlargest(YOUNG, (a for a in equals if a.active), key=lambda a: a.raised_at)
+        if cause.estate not in waters:
+            waters[cause.estate] = _newest(kin.waters(cause.estate))
+        young = _newest(itertools.chain(kin.at(cause.asset), waters[cause.estate]))
         near = (*kin.reach(cause), *young)
         return [a for a in near if a.active and a.id != cause.id and a.raised_at >= earliest]
 
@@ -143,3 +148,7 @@ class Assessor:
 
     def load(self, kind: str, id_: str, body: Mapping[str, Any]) -> None:
         """Nothing, see `drain`."""
+
+
+def _newest(alarms: Iterable[Alarm]) -> list[Alarm]:
+    return heapq.nlargest(YOUNG, (a for a in alarms if a.active), key=lambda a: a.raised_at)

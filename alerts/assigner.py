@@ -22,10 +22,17 @@ class Assigner:
     def __init__(self, people: StaffBook, orders: Mapping[str, Order], assets: Mapping[str, Asset]) -> None:
         """orders: the order book's, for how much each has open."""
         self._people, self._orders, self._assets = people, orders, assets
+        self._counted: tuple[Ms, Counter[str]] = (-1, Counter())
 
     def load(self) -> Counter[str]:
         """Open orders by person."""
         return Counter(o.assignee for o in self._orders.values() if o.open and o.assignee)
+
+    def _load(self, now: Ms) -> Counter[str]:
+        """The load at the beginning of a turn and what was given since: not counted anew for each order."""
+        if self._counted[0] != now:
+            self._counted = (now, self.load())
+        return self._counted[1]
 
     def __call__(self, order: Order, duty: Duty, now: Ms) -> dict[str, Any]:
         """Names the assignee in the order; what the log keeps: {"assignment": …}, or {} for a drill.
@@ -35,10 +42,12 @@ class Assigner:
         asset = self._assets.get(order.asset)
         if asset is None or order.drill:
             return {}
-        found = assign(
-            duty, Work(order.event, asset, now, self.load()), self._people.staff, self._people.roster
-        )
-        order.assignee = order.assignee or found.person
+        load = self._load(now)
+        work = Work(order.event, asset, now, load)
+        found = assign(duty, work, self._people.staff, self._people.roster)
+        if found.person and not order.assignee:
+            order.assignee = found.person
+            load[found.person] += 1
         if found.outcome == "supervisor" and found.role not in order.informed:
             order.informed.append(found.role)
         return {"assignment": found.as_dict()}

@@ -233,3 +233,22 @@ def test_an_edited_rule_reaches_what_is_open_after_a_restart_and_is_told() -> No
     once_more = make_desk(edited)
     once_more.load(fresh.dump())
     assert once_more.tick(T0 + 2 * MIN).events == []
+
+
+def test_a_tick_looks_only_at_what_is_due(book: AlarmBook, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands and findings run the timers first: with 10,000 open alarms that must cost next to nothing."""
+    for n in range(200):
+        book.finding(find("lift.trapped", "lift", T0 + n, tag=f"x{n}"), T0 + n)
+    looked: list[str] = []
+    real = AlarmBook._tick
+
+    def watched(b: AlarmBook, alarm: Alarm, now: int) -> list[Event]:
+        looked.append(alarm.id)
+        return real(b, alarm, now)
+
+    monkeypatch.setattr(AlarmBook, "_tick", watched)
+    assert book.tick(T0 + 4 * MIN) == []
+    assert looked == []
+    assert [e.t for e in book.tick(T0 + 5 * MIN)] == [T0 + 5 * MIN]
+    assert len(looked) == 1
+    assert len(book.tick(T0 + 5 * MIN + 199)) == 199

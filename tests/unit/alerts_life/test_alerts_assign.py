@@ -4,14 +4,25 @@ from typing import Any
 import pytest
 
 from alerts.assign import Work, assign, distance, may_take
+from alerts.assigner import Assigner
 from alerts.bands import Week, band_of
 from alerts.calendars import Absence, Roster, Shift
 from alerts.matrix import Duty, Matrix
 from alerts.people import Certificate, Demands, Person, Reach, Staff, demands_of, midnight_after, people_of
+from alerts.staffing import StaffBook
 from gateway.config import yamlmarks
 from gateway.errors import BadInput, Problems
 from gateway.model import Asset
-from tests.unit.alerts_life.life_kit import ASSETS, DEFAULTS, T0, ZONE, default_roles, default_rows
+from tests.unit.alerts_life.life_kit import (
+    ASSETS,
+    DEFAULTS,
+    T0,
+    ZONE,
+    default_roles,
+    default_rows,
+    find,
+    make_desk,
+)
 
 DATA = yamlmarks.load(DEFAULTS / "certificates.yaml")[0]
 DEMANDS = demands_of(DATA)
@@ -169,3 +180,14 @@ def test_a_site_may_ask_for_more_and_what_cannot_be_is_named() -> None:
         with pytest.raises(BadInput, match=r"certificate_needs\.0"):
             demands_of(DATA, [wrong])
     assert Demands().name("x") == {"zh": "x", "en": "x"}
+
+
+def test_orders_of_one_turn_are_spread_over_who_can() -> None:
+    """The load is counted once a turn; what the turn itself gives out counts, too."""
+    desk = make_desk()
+    book = StaffBook({"e1": "f"}, NAMES, roster=roster("a", "b"), staff=staff(person("a"), person("b")))
+    desk.orders.assigner = assigner = Assigner(book, desk.orders.orders, ASSETS)
+    found = [find("lift.stop", lift, T0) for lift in ("lift", "lift-2")]
+    desk.step(found, T0)
+    assert sorted(o.assignee for o in desk.orders.orders.values()) == ["a", "b"]
+    assert assigner.load() == {"a": 1, "b": 1}
