@@ -120,6 +120,7 @@ def test_the_technician_accepts_arrives_and_completes_on_a_phone(enter: Enter) -
     next_step.tap()
     expect(next_step).to_have_text("我已到达")
     next_step.tap()
+    page.locator("dialog .without").tap()
     expect(next_step).to_have_text("处理完成")
     for item in page.locator(".sheet .item").all():
         if item.get_by_role("button", name="是").count():
@@ -149,13 +150,14 @@ def test_acts_without_a_signal_wait_visibly_and_arrive_once_in_their_order(enter
     expect(page.locator("#queue")).to_have_text("1 项待上传")
     expect(step).to_have_text("我已到达")
     step.click()
+    page.locator("dialog .without").click()
     expect(page.locator("#queue")).to_have_text("2 项待上传")
     assert state_of(enter("supervisor"), order) == "DISPATCHED"
     # The page is closed and opened again in the basement; the worker has kept it.
     page.reload()
     expect(page.locator("#queue")).to_have_text("2 项待上传", timeout=10_000)
     wire.mend()
-    expect(page.locator("#queue")).to_have_text("", timeout=20_000)
+    expect(page.locator("#queue")).to_have_text("✓", timeout=20_000)
     until("arrival", lambda: state_of(visit, order) == "ON_SITE")
     kinds = [e["kind"] for e in visit.get(f"/api/v1/orders/{order}")["events"]]
     assert kinds.count("order.accepted") == 1
