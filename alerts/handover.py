@@ -75,7 +75,10 @@ class HandoverBook:
         return self._note(sheet, cmd) if cmd.kind == "handover.note" else self._sign(sheet, cmd)
 
     def _sees(self, cmd: Command, estate: str) -> bool:
-        return estate in self._firms and cmd.actor.scope.allows(firm=self._firms[estate], estate=estate)
+        """A shift hands over all of an estate: nothing for whoever sees some of its systems only."""
+        scope = cmd.actor.scope
+        known = estate in self._firms and scope.systems is None
+        return known and scope.allows(firm=self._firms[estate], estate=estate)
 
     def _open(self, cmd: Command) -> tuple[list[Event], dict[str, Any]]:
         estate, now = cmd.subject, cmd.received_at
@@ -161,7 +164,11 @@ class HandoverBook:
             "shelved": _alarms(a for a in alarms if a.state == "SHELVED"),
             "out_of_service": _alarms(a for a in alarms if a.state == "OUT_OF_SERVICE"),
             "suppressed": _alarms(a for a in alarms if a.state == "SUPPRESSED"),
-            "silenced": [b for k, _, e, b in self._others() if k == "silence" and e in ("", estate)],
+            "silenced": [
+                {name: v for name, v in b.items() if name != "notices"}
+                for k, _, e, b in self._others()
+                if k == "silence" and e in ("", estate) and b.get("ended_at") is None
+            ],
             "overdue": [_order(o) | {"clocks": clocks} for o, clocks in late if clocks],
             "orders": [_order(o) for o, clocks in late if not clocks],
         }

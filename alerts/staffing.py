@@ -130,12 +130,17 @@ class StaffBook:
             raise Conflict(f"changed by {leave.decided_by} at {stamp(leave.decided_at or 0)}; look again")
         return self._withdraw(leave, cmd) if cmd.kind == "leave.withdraw" else self._decide(leave, cmd)
 
+    def _estate(self, person: str) -> str:
+        """Where the person is stationed or, without a record, planned for a shift; else the first estate."""
+        planned = (s.estate for s in self._plan.shifts if s.estate and person in dict(s.people))
+        return self.staff.person(person).estate or next(planned, next(iter(self.firms), ""))
+
     def _sees(self, cmd: Command, estate: str) -> bool:
         return cmd.actor.scope.allows(firm=self.firms.get(estate, ""), estate=estate)
 
     def _ask(self, cmd: Command) -> tuple[list[Event], dict[str, Any]]:
         person, data = cmd.subject, cmd.data
-        estate = self.staff.person(person).estate or next(iter(self.firms), "")
+        estate = self._estate(person)
         if person not in self.names or not self._sees(cmd, estate):
             raise NotFound(f"there is no person {person!r}")
         if person != cmd.actor.id and cmd.actor.role not in _LEAD:

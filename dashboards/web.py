@@ -49,7 +49,7 @@ class Answers(Protocol):
 class MatrixDesk(Protocol):
     """What pages ask about responsibility and duty; blocking, reading only."""
 
-    def sheet(self, language: str, estate: str, edition: int | None) -> str:
+    def sheet(self, language: str, estate: str, edition: int | None, sees: Callable[[str], bool]) -> str:
         """The matrix as CSV."""
 
     def explain(self, event: str, asset: str, priority: int, t: Ms, part: str) -> dict[str, Any]:

@@ -78,10 +78,15 @@ async def sheet(
     estate: str = "",
     edition: Annotated[int | None, Query(ge=1)] = None,
 ) -> Response:
-    """CSV with a byte-order mark. `estate`: its own rows alone; `edition`: as it stood then."""
+    """CSV with a byte-order mark, within the scope. `estate`: its own rows alone; `edition`: as it stood."""
     if estate:
         _reach(caller, estate)
-    text = await asyncio.to_thread(_desk(caller).sheet, lang, estate, edition)
+    directory = caller.web.directory
+
+    def sees(of: str) -> bool:
+        return directory.allows(caller.scope, of)
+
+    text = await asyncio.to_thread(_desk(caller).sheet, lang, estate, edition, sees)
     headers = {"Content-Disposition": 'attachment; filename="matrix.csv"'}
     return Response(text.encode(), 200, headers, "text/csv; charset=utf-8")
 
@@ -129,7 +134,8 @@ async def proof(caller: CallerDep) -> Response:
     responses=example({"editions": [{"edition": 3, "author": "zhao", "at": 1790000000000, "reason": "…"}]}),
 )  # fmt: skip
 async def editions(caller: CallerDep) -> Response:
-    """Every version of the whole, the newest first: who, when, why, what changed."""
+    """Every version of the whole, the newest first: who, when, why; what changed for whoever sees all."""
     found = await asyncio.to_thread(caller.web.desk.state.records, "matrix_edition")
-    rows = [{k: v for k, v in body.items() if k != "rows"} for _, body in sorted(found, reverse=True)]
-    return reply({"editions": caller.web.directory.within(caller.scope, rows)})
+    hidden = {"rows"} if caller.scope == Scope() else {"rows", "change"}
+    rows = [{k: v for k, v in body.items() if k not in hidden} for _, body in sorted(found, reverse=True)]
+    return reply({"editions": rows})

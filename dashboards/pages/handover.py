@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from alerts.handover import shown
 from dashboards.api.deps import Caller, need
+from dashboards.api.handover import sees
 from dashboards.pages.common import show
 from dashboards.problems import Problem
 
@@ -23,7 +24,7 @@ async def handover(
 ) -> Response:
     """One estate; without a name the first of the scope."""
     directory = caller.web.directory
-    mine = directory.estates_of(caller.scope)
+    mine = [e for e in directory.estates_of(caller.scope) if sees(caller, e)]
     estate = estate or next(iter(mine), "")
     if estate not in mine:
         raise Problem(404, "problem.scope")

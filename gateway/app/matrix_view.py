@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from alerts.assign import Work, assign
@@ -25,16 +25,24 @@ class MatrixView:
         self._setup, self._state, self._dispatch, self._settings = setup, state, dispatch, settings
         self._book = next(b for b in dispatch.books if isinstance(b, StaffBook))
 
-    def sheet(self, language: str, estate: str, edition: int | None) -> str:
-        """CSV of the matrix that holds, or of an edition; `estate`: its own rows alone. Raises NotFound."""
+    def sheet(self, language: str, estate: str, edition: int | None, sees: Callable[[str], bool]) -> str:
+        """CSV of the matrix that holds, or of an edition; `estate`: its own rows alone. Raises NotFound.
+
+        sees: whether rows of an estate are shown; those of no estate are everybody's.
+        """
         rows: tuple[Row, ...] = self._dispatch.orders.matrix.rows
         if edition is not None:
             kept = self._state.record("matrix_edition", f"{edition:06d}")
             if kept is None:
                 raise NotFound(f"there is no edition {edition} of the matrix")
             rows = tuple(rows_of(kept["rows"], self._setup.roles, zone=self._setup.site.timezone))
-        mine = [r for r in rows if not estate or r.estate == estate]
+        mine = [r for r in rows if self._shown(r, sees) and (not estate or r.estate == estate)]
         return export_matrix(mine, self._setup.site.timezone, language)
+
+    def _shown(self, row: Row, sees: Callable[[str], bool]) -> bool:
+        asset = self._setup.assets.get(row.asset or "")
+        named = {row.estate, asset.estate if asset else None} - {None}
+        return all(sees(str(e)) for e in named)
 
     def explain(self, event: str, asset: str, priority: int, t: Ms, part: str) -> dict[str, Any]:
         """The rows of the event, why each won or lost, who is called in turn and who would get it now."""

@@ -19,8 +19,8 @@ from alerts.staffing import StaffBook
 from gateway.app import people
 from gateway.app.dispatch import matrix_of
 from gateway.app.setup import Setup
-from gateway.errors import BadInput, Conflict, Problems
-from gateway.model import Command, Event, Ms
+from gateway.errors import BadInput, Conflict, Forbidden, NotFound, Problems
+from gateway.model import Command, Event, Ms, Role, Scope
 from gateway.ports import Commit, StateStore
 
 META: Mapping[str, tuple[str, ...]] = {
@@ -32,6 +32,8 @@ META: Mapping[str, tuple[str, ...]] = {
 log = logging.getLogger(__name__)
 EDITABLE = tuple(META)
 """In the order in which they are read: shifts need the calendar and the people."""
+MAY: frozenset[Role] = frozenset({"manager", "admin"})
+"""Access roles that change settings, as the table of permissions says."""
 Names = Callable[[], Mapping[str, str]]
 Records = list[tuple[str, str, str, Mapping[str, Any] | None]]
 
@@ -52,13 +54,15 @@ class Settings:
     def command(self, cmd: Command) -> tuple[Outcome, dict[str, Any]]:
         """`settings.put`, `matrix.import`, and `user.*` which only has to be written down.
 
-        Raises Conflict; what is wrong with the content is answered: {"refused": [faults]}.
+        Raises Conflict, Forbidden and NotFound; wrong content is answered: {"refused": [faults]}.
         """
         if cmd.kind.startswith("user."):
             return Outcome(events=self._noted(cmd, cmd.kind, cmd.data)), {}
         act = {"settings.put": self._put, "matrix.import": self._import}.get(cmd.kind)
         if act is None:
             raise BadInput(f"there is no command {cmd.kind!r}", field="kind", hint="settings.put, user.*")
+        if cmd.actor.role not in MAY:
+            raise Forbidden(f"{cmd.actor.role} may not do {cmd.kind}; it takes {', '.join(sorted(MAY))}")
         try:
             return act(cmd)
         except (BadInput, Problems) as e:
@@ -72,6 +76,14 @@ class Settings:
         t, estate = cmd.received_at, self._setup.site.file.estates[0].id
         return [Event(f"{kind}:{cmd.id}", estate, t, kind, cmd.subject, cmd.actor.id, data=data)]
 
+    def _reach(self, cmd: Command, estate: str) -> None:
+        """What is of one estate needs that estate in scope; what is of none rules all: who sees all."""
+        scope = cmd.actor.scope
+        if not estate and scope != Scope():
+            raise Forbidden("it holds for all estates: only who sees all may change it")
+        if estate and not scope.allows(firm=self._setup.site.firm_of.get(estate, ""), estate=estate):
+            raise NotFound(f"there is no estate {estate!r}")
+
     # ── one record ────────────────────────────────────────────────────────────────────────────────
 
     def _put(self, cmd: Command) -> tuple[Outcome, dict[str, Any]]:
@@ -81,6 +93,9 @@ class Settings:
                 f"{kind!r} cannot be changed yet", field="kind", hint=f"one of {', '.join(EDITABLE)}"
             )
         before = self._state.record(kind, id_)
+        for given in (body, before):
+            if given is not None:
+                self._reach(cmd, str(given.get("estate") or ""))
         version = int(before["version"]) if before else 0
         if cmd.version is not None and cmd.version != version:
             who = before["author"] if before else "nobody"
@@ -92,6 +107,9 @@ class Settings:
         }  # fmt: skip
         was = self._records(kind)
         matrix = self._use(kind, {**was, id_: record}, cmd.received_at)
+        if kind == "calendars":  # shifts, bands and certificates follow the same holidays
+            for other in EDITABLE[1:]:
+                self._use(other, self._records(other), cmd.received_at, stored=True)
         estate = str(body.get("estate") or self._setup.site.file.estates[0].id)
         change = {"before": before, "after": record}
         event = Event(
@@ -162,6 +180,7 @@ class Settings:
         setup, data = self._setup, cmd.data
         zone = setup.site.timezone
         estate = str(data.get("estate") or "")
+        self._reach(cmd, estate)
         new, sheet = import_matrix(
             str(data["text"]), str(data.get("file") or "matrix.csv"), setup.roles, zone
         )
@@ -171,7 +190,11 @@ class Settings:
             foreign = [n for n, row in enumerate(new) if row.estate != estate]
             if foreign:
                 raise Problems([sheet.fault(n, "estate", f"is not of estate {estate}") for n in foreign])
-            new = [*(r for r in old if r.estate != estate), *new]
+            others = [r for r in old if r.estate != estate]
+            _own_ids(new, {r.id for r in others}, sheet)
+            new = [*others, *new]
+        else:
+            _own_ids(new, set(), sheet)
         rows = numbered(old, new)
         matrix = matrix_of(setup, [row_dict(r) | {"version": r.version} for r in rows],
                            people.week(setup, self._book.years))  # fmt: skip
@@ -238,6 +261,17 @@ class Settings:
         done = {"from": self._setup.site.path.name, "kinds": list(EDITABLE)}
         records.append(("settings", "seeded", "", done))
         self._state.commit(Commit(records=records))
+
+
+def _own_ids(rows: Iterable[Row], taken: set[str], sheet: Sheet) -> None:
+    """A row is kept under its id: one that another row has would take its place. Raises Problems."""
+    seen, found = set(taken), []
+    for n, row in enumerate(rows):
+        if row.id in seen:
+            found.append(sheet.fault(n, "id", f"there is a row {row.id} already", "give it another id"))
+        seen.add(row.id)
+    if found:
+        raise Problems(found)
 
 
 def hole_rows(found: Iterable[Hole], sheet: Sheet | None) -> list[BadInput]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -15,7 +17,8 @@ from gateway.adapters.state import SqlState, open_state
 from gateway.app.dispatch import make_dispatch
 from gateway.app.settings import Settings
 from gateway.app.setup import Setup, load_setup
-from gateway.model import Actor, Command, Finding
+from gateway.errors import StewardError
+from gateway.model import Actor, Command, Finding, Scope
 from gateway.ports import Commit
 
 SITE = Path(__file__).parents[3] / "tests/golden/config/matrix_with_a_hole/site.yaml"
@@ -171,6 +174,47 @@ def test_shifts_people_and_calendars_are_checked_against_each_other(rig: Rig) ->
         assert rig.state.record(kind, "zz") is None
     rig.put("calendars", "2027", {"year": 2027, "holidays": ["2027-02-05/2027-02-11"]})
     assert len(book.years.years[2027].holidays) == 7
+
+
+def test_a_changed_calendar_holds_for_shifts_and_bands_at_once(rig: Rig) -> None:
+    rig.put("shifts", "s1", {"duty": "FM", "people": ["li"], "on": "workday"})
+    monday = int(datetime(2027, 3, 1, 12, tzinfo=ZoneInfo("Asia/Shanghai")).timestamp() * 1000)
+
+    def works() -> tuple[bool, bool]:
+        on = bool(rig.dispatch.announcer.roster.on_duty("FM", "home", monday))
+        return on, rig.dispatch.orders.matrix.week.minute(monday) == rig.settings._book.staff.week.minute(
+            monday
+        )
+
+    before = rig.dispatch.orders.matrix.week.minute(monday)
+    assert works() == (True, True)
+    rig.put("calendars", "2027", {"year": 2027, "holidays": ["2027-03-01/2027-03-03"]})
+    assert works() == (False, True)
+    assert rig.dispatch.orders.matrix.week.minute(monday) != before
+    again = Rig(rig.setup, rig.state)
+    assert not again.dispatch.announcer.roster.on_duty("FM", "home", monday), "as after a start"
+
+
+@pytest.mark.parametrize(
+    ("actor", "said"),
+    [
+        (Actor("zhao", "Zhao", "supervisor"), "supervisor may not do"),
+        (Actor("x", "X", "manager", scope=Scope(firms=frozenset({"theirs"}))), "no estate 'home'"),
+        (Actor("x", "X", "manager", scope=Scope(estates=frozenset({"home"}))), "for all estates"),
+    ],
+)
+def test_the_core_itself_refuses_whoever_may_not(rig: Rig, actor: Actor, said: str) -> None:
+    held = rig.dispatch.orders.matrix
+    estate = "" if "all" in said else "home"
+    row = {"id": "ours", "event": "gas", "estate": estate, "responsible": "TE"}
+    acts: list[tuple[str, dict[str, Any]]] = [
+        ("settings.put", {"kind": "matrix", "id": "ours", "body": row}),
+        ("matrix.import", {"text": rig.csv(), "estate": estate}),
+    ]
+    for verb, data in acts:
+        with pytest.raises(StewardError, match=said):
+            rig.settings.command(Command(f"x{verb}", verb, "x", actor, T, T, None, data))
+    assert rig.dispatch.orders.matrix is held
 
 
 def test_a_certificate_that_ended_meanwhile_does_not_stop_the_next_start(rig: Rig) -> None:
