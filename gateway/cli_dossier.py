@@ -17,7 +17,7 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def dossier(
-    action: Annotated[str, typer.Argument(metavar="verify")],
+    action: Annotated[str, typer.Argument(metavar="verify", help="check a dossier")],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="the zip as it was made")],
     key: Annotated[
         str, typer.Option("--key", metavar="HEX", help="public key that must have signed it")

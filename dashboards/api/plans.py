@@ -29,7 +29,7 @@ class PlanBody(Act):
 
     model_config = example(
         {"asset": "lift-1", "template": {
-            "id": "lift.maintenance", "kinds": ["elevator"], "name": {"zh": "半月维保", "en": "Maintenance"},
+            "id": "lift.maintenance", "kinds": ["elevator"], "name": {"zh": "…", "en": "Maintenance"},
             "kind": "completion", "every": "10d", "statutory": True, "limit_days": 15, "legal": "…",
             "party": "LM",
         }}

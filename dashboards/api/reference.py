@@ -73,7 +73,6 @@ def _calls(schema: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for path, methods in schema["paths"].items():
         for method, call in methods.items():
             content = call.get("requestBody", {}).get("content", {})
-            body = next((c["schema"] for c in content.values()), None)
             yield {
                 "tag": (call.get("tags") or [""])[0], "method": method.upper(), "path": path,
                 "text": call.get("description", ""),
@@ -82,8 +81,16 @@ def _calls(schema: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                      "type": _type(p["schema"]), "text": p.get("description", "")}
                     for p in call.get("parameters", ())
                 ],
-                "body": list(_fields(body, schema)) if body else [],
+                "body": list(_body(content, schema)),
             }  # fmt: skip
+
+
+def _body(content: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    body = next((c["schema"] for c in content.values() if "schema" in c), None)
+    if body:
+        yield from _fields(body, schema)
+    elif content:  # bytes as they are: a photo
+        yield {"name": "(body)", "required": True, "type": " | ".join(content), "text": ""}
 
 
 def _fields(body: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
