@@ -29,6 +29,9 @@ from gateway.model import Asset, Command, Event, Finding, Ms
 
 __all__ = ["TRANSITIONS", "Alarm", "AlarmBook", "RuleFacts", "RuleInfo", "State", "Trigger", "alarm_id"]
 
+_COVERS = ("suppressed_by", "shelved_until", "silenced", "oos_until")
+"""What an edited rule may take off an alarm."""
+
 
 class AlarmBook(Cycle):
     """All conditions. `alarms` by id; `changed` holds what changed since the last `drain`."""
@@ -96,12 +99,14 @@ class AlarmBook(Cycle):
             before = alarm.as_dict()
             refresh(alarm, rule)
             if not causes.suppressible(alarm):
-                alarm.suppressed_by = alarm.memory.release_at = None
+                alarm.suppressed_by = alarm.memory.release_at = alarm.memory.hold_until = None
             if alarm.life:
-                alarm.shelved_until = None
+                alarm.shelved_until, alarm.silenced = None, ""
+            if alarm.life and not before["life"]:  # it went out of service without a second person
+                alarm.oos_until = None
             if alarm.as_dict() != before:
                 self.touch(alarm, max(now, alarm.changed_at), "steward")
-                off = [k for k in ("suppressed_by", "shelved_until") if before[k] and not getattr(alarm, k)]
+                off = [k for k in _COVERS if before[k] and not getattr(alarm, k)]
                 out.append(self.event(alarm, "alarm.rule_changed", alarm.changed_at,
                                       f"{alarm.id}:{alarm.version}", taken_off=off))  # fmt: skip
         self._reindex()
@@ -155,7 +160,7 @@ class AlarmBook(Cycle):
         m, was = alarm.memory, alarm.suppressed_by
         alarm.suppressed_by = m.release_at = None
         other = self.kin.cause_of(alarm)
-        if other is not None and other.id != was:
+        if other is not None and other.id != was and causes.hides(other, alarm):
             return self._put_under(alarm, other, at)
         self.touch(alarm, at, "steward")
         return [self.event(alarm, "alarm.unsuppressed", at, key)]
@@ -236,6 +241,9 @@ class AlarmBook(Cycle):
                 alarm.acked, alarm.acked_by, alarm.acked_at = False, "", None
                 m = alarm.memory
                 m.open = [*m.open[-99:], {"id": alarm.occurrence, "raised": t, "cleared": None}]
+            cause = self.alarms.get(alarm.suppressed_by or "")
+            if cause is not None and cause.active and not causes.hides(cause, alarm):
+                self._let_go(alarm, t)
             self.touch(alarm, t, actor)
             out.append(self.event(alarm, "alarm.mode", t, f"{key}:{alarm.id}", actor))
         return out

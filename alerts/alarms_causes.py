@@ -81,7 +81,18 @@ def explains(cause: Alarm, alarm: Alarm) -> bool:
 
 def hides(cause: Alarm, alarm: Alarm) -> bool:
     """Whether nobody is called for an alarm that the cause explains."""
-    return suppressible(alarm) and alarm.event in FOLLOWS.get(cause.event, frozenset())
+    known = alarm.event in FOLLOWS.get(cause.event, frozenset())
+    return known and suppressible(alarm) and stands_for(cause, alarm)
+
+
+def stands_for(cause: Alarm, alarm: Alarm) -> bool:
+    """Whether the call for the cause is one for the alarm, too.
+
+    A cause that is shelved or out of service calls nobody and may not even be true; one of an asset in
+    commissioning only counts among others of that kind.
+    """
+    quiet = cause.oos_until is not None or cause.shelved_until is not None
+    return not quiet and (cause.mode != "commissioning" or alarm.mode == "commissioning")
 
 
 def breaks(cause: Alarm) -> bool:

@@ -250,7 +250,7 @@ class Cycle:
         self.touch(alarm, t, "steward")
         out = [self._suppressed(alarm, cause, t)]
         for child in mine:
-            if self.kin.cause_of(child) is cause:
+            if self.kin.cause_of(child) is cause and causes.hides(cause, child):
                 out += self._put_under(child, cause, t)
         return out
 
@@ -317,6 +317,16 @@ class Cycle:
         alarm.memory.heard = (alarm.memory.heard and not alarm.acked) or alarm.state is State.UNACK
         self.changed.add(alarm.id)
         plan(alarm, self.repeat, max(t, self._told_at))
+        self._time(alarm)
+        if alarm.active and alarm.event in causes.FOLLOWS:
+            for child in self.kin.children(alarm.id):
+                if not causes.hides(alarm, child):  # it has just been shelved, or the like
+                    self._let_go(child, max(t, self._told_at))
+
+    def _let_go(self, alarm: Alarm, t: Ms) -> None:
+        """End its suppression with the next look at the time."""
+        alarm.memory.release_at = t
+        self.changed.add(alarm.id)
         self._time(alarm)
 
     def _time(self, alarm: Alarm) -> None:

@@ -2,7 +2,7 @@
 
 Sources: ISA-18.2 / IEC 62682 and EEMUA 191 for what is counted and for the targets (DOMAIN handbook,
 section 6). A *new alarm* is one that came before the operator: not suppressed, not folded, no drill, none of
-an asset in commissioning.
+an asset in commissioning or under a work permit.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ class _Condition:
 
 def counts(e: Event) -> bool:
     """Whether an event enters the figures at all."""
-    return e.kind in KINDS and not (e.data.get("drill") or e.data.get("commissioning"))
+    marked = e.data.get("commissioning") or e.data.get("mode", "normal") != "normal"
+    return e.kind in KINDS and not (e.data.get("drill") or marked)
 
 
 def figures(events: Iterable[Event], start: Ms, end: Ms) -> dict[str, Any]:
@@ -64,11 +65,12 @@ def figures(events: Iterable[Event], start: Ms, end: Ms) -> dict[str, Any]:
     events: of the seat's estates from the beginning of the log to `end`: what stood before `start` counts for
     what is active, unacknowledged or stale. Shares are 0…1, None where nothing can be divided; times in ms.
     """
-    log = sorted((e for e in events if counts(e) and e.t < end), key=lambda e: e.t)
+    known = sorted((e for e in events if e.kind in KINDS and e.t < end), key=lambda e: e.t)
+    log = [e for e in known if counts(e)]
     within = [e for e in log if e.t >= start]
     fresh = [e for e in within if announces(e)]
     times = [e.t for e in log if announces(e)]
-    tally = _walk(log, start)
+    tally = _walk(known, start)
     return {
         "from": start,
         "to": end,
@@ -152,14 +154,21 @@ def _walk(log: Sequence[Event], start: Ms) -> _Tally:
             stood = True
             _peak(tally)
         c = tally.conditions.setdefault(e.subject, _Condition(str(e.data.get("rule", ""))))
-        if e.kind == "alarm.acked" and e.actor != MACHINE and c.shown is not None and e.t >= start:
+        counted = counts(e)
+        if (
+            counted
+            and e.kind == "alarm.acked"
+            and e.actor != MACHINE
+            and c.shown is not None
+            and e.t >= start
+        ):
             tally.acks.append((e.actor, e.t - c.shown))
         tally.active -= c.active
         tally.unacked -= c.unacked
         _apply(c, e)
         tally.active += c.active
         tally.unacked += c.unacked
-        if e.kind == "alarm.raised" and _chatters(c, e.t) and e.t >= start:
+        if counted and e.kind == "alarm.raised" and _chatters(c, e.t) and e.t >= start:
             tally.chatter[e.subject] += 1
         if e.t >= start:
             _peak(tally)
@@ -169,8 +178,8 @@ def _walk(log: Sequence[Event], start: Ms) -> _Tally:
 
 
 def _apply(c: _Condition, e: Event) -> None:
-    state = e.data.get("state")
-    c.active = bool(e.data.get("active"))
+    state = e.data.get("state") if counts(e) else ""  # a marked one stands in no figure while it is marked
+    c.active = bool(e.data.get("active")) and counts(e)
     if e.kind == "alarm.raised":
         c.raised = e.t
     was, c.unacked = c.unacked, state in ("UNACK", "RTNUN")

@@ -212,6 +212,18 @@ class PermitBook:
             self._book.permits.pop(asset, None)
             out += [self._event(p, "permit.ended", at, actor, asset),
                     *self._book.remark(asset, at, f"permit:{p.id}:end", actor)]  # fmt: skip
+        return out + self._back_in_service(p, at, actor)
+
+    def _back_in_service(self, p: Permit, at: Ms, actor: str) -> list[Event]:
+        """What was taken out of service under the permit is watched again when it ends."""
+        out: list[Event] = []
+        for alarm in self._book.alarms.values():
+            under = alarm.estate == p.estate and alarm.memory.permit == p.number
+            if under and alarm.oos_until is not None:
+                out += self._book.uncover(
+                    alarm, "alarm.oos_end", at, f"{alarm.id}:{at}", actor, permit=p.number,
+                    by_hand=actor != "steward",
+                )  # fmt: skip
         return out
 
     def _touch(self, p: Permit, at: Ms, by: str) -> None:

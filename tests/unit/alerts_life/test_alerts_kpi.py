@@ -62,3 +62,26 @@ def test_what_stood_before_the_period_counts_for_what_stands_in_it() -> None:
     found = figures(log(), T0 + 6_200_000, T0 + 7_200_000)
     assert (found["new"], found["max_active"], found["max_unacked"]) == (0, 2, 1)
     assert found["precision"] == []
+
+
+def test_work_under_a_permit_and_commissioning_stand_in_no_figure() -> None:
+    """Nor does what was seen before, cleared meanwhile: it must not stand as stale for ever."""
+
+    def event(t_s: int, kind: str, state: str, mode: str, *, active: bool) -> Event:
+        data = {"rule": "r", "priority": 3, "state": state, "mode": mode, "active": active}
+        data["commissioning"] = mode == "commissioning"
+        return Event(f"{t_s}", "e1", T0 + t_s * 1000, kind, "a1", "li", data=data)
+
+    for mode in ("permit", "commissioning"):
+        story = [
+            event(0, "alarm.raised", "UNACK", "normal", active=True),
+            event(60, "alarm.mode", "UNACK", mode, active=True),
+            event(90, "alarm.acked", "ACKED", mode, active=True),
+            event(120, "alarm.cleared", "NORM", mode, active=False),
+            event(200, "alarm.raised", "UNACK", mode, active=True),
+        ]
+        found = figures(story, T0, T0 + 90_000_000)
+        assert (found["new"], found["occurrences"], found["acks"]) == (1, 1, 0), mode
+        assert (found["stale"], found["max_active"], found["chattering"]) == (0, 1, 0), mode
+        outlasts = [*story, event(300, "alarm.mode", "UNACK", "normal", active=True)]
+        assert figures(outlasts, T0, T0 + 90_000_000)["stale"] == 1, mode

@@ -177,3 +177,20 @@ def test_a_new_asset_in_commissioning_records_everything_and_dispatches_only_pri
     assert desk.book.mode("new") == "permit"
     desk.tick(T0 + 5 * HOUR)
     assert desk.book.mode("new") == "commissioning", "a permit does not end the commissioning"
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_what_is_out_of_service_under_a_permit_is_watched_again_when_it_ends(by_hand: bool) -> None:
+    desk = make_desk()
+    desk.step([find("water.low", "ws", T0)], T0)
+    _, permit = announce(desk, t=T0 + MIN, start=T0 + MIN)
+    desk.command(cmd("alarm.oos", WS, T0 + 2 * MIN, LEAD, minutes=600, permit="P-1"))
+    assert desk.book.alarms[WS].state is State.OUT_OF_SERVICE
+    if by_hand:
+        out, _ = desk.command(cmd("permit.end", permit, T0 + HOUR, LEAD))
+    else:
+        out = desk.tick(T0 + 5 * HOUR)
+    (end,) = [e for e in out.events if e.kind == "alarm.oos_end"]
+    assert end.t == (T0 + HOUR if by_hand else T0 + MIN + 4 * HOUR)
+    assert (desk.book.alarms[WS].state, desk.book.alarms[WS].memory.permit) == (State.UNACK, "")
+    assert "alarm.oos_end" not in kinds(desk.tick(T0 + 11 * HOUR), "alarm"), "once"
