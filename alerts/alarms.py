@@ -29,8 +29,11 @@ from gateway.model import Asset, Command, Event, Finding, Ms
 
 __all__ = ["TRANSITIONS", "Alarm", "AlarmBook", "RuleFacts", "RuleInfo", "State", "Trigger", "alarm_id"]
 
-_COVERS = ("suppressed_by", "shelved_until", "silenced", "oos_until")
-"""What an edited rule may take off an alarm."""
+_COVERS = {
+    "suppressed_by": "alarm.unsuppressed", "shelved_until": "alarm.unshelved", "oos_until": "alarm.oos_end",
+    "silenced": "",
+}  # fmt: skip
+"""What an edited rule may take off an alarm → the event that says so and calls people."""
 
 
 class AlarmBook(Cycle):
@@ -107,8 +110,11 @@ class AlarmBook(Cycle):
             if alarm.as_dict() != before:
                 self.touch(alarm, max(now, alarm.changed_at), "steward")
                 off = [k for k in _COVERS if before[k] and not getattr(alarm, k)]
-                out.append(self.event(alarm, "alarm.rule_changed", alarm.changed_at,
-                                      f"{alarm.id}:{alarm.version}", taken_off=off))  # fmt: skip
+                at, key = alarm.changed_at, f"{alarm.id}:{alarm.version}"
+                out.append(self.event(alarm, "alarm.rule_changed", at, key, taken_off=off))
+                ended = next((kind for k, kind in _COVERS.items() if k in off and kind), "")
+                if ended:
+                    out.append(self.event(alarm, ended, at, key, timed=True, why="the rule was edited"))
         self._reindex()
         return out
 

@@ -250,7 +250,8 @@ class Dispatch:
         self._now = now
         if self._loaded:  # the rules may have been edited while nothing ran
             self._loaded = False
-            self._pending += self.book.use_rules(self.book.rules, now)
+            changed = self.book.use_rules(self.book.rules, now)
+            self._pending += [*changed, *self.orders.step(changed, now)]
         due = [*self.book.tick(now), *(e for b in self.books for e in b.tick(now))]
         for e in sorted(due, key=lambda e: e.t):  # an order that a timer calls for starts when it ran out
             self._pending += [*self.orders.tick(e.t), e, *self.orders.step([e], e.t)]

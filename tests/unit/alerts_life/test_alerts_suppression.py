@@ -102,4 +102,18 @@ def test_a_rule_that_becomes_life_safety_takes_every_cover_off() -> None:
     alarm = fresh.book.alarms[id_]
     assert (alarm.state, alarm.silenced) == (State.UNACK, "")
     (told,) = [e for e in out.events if e.kind == "alarm.rule_changed"]
-    assert told.data["taken_off"] == ["silenced", "oos_until"]
+    assert told.data["taken_off"] == ["oos_until", "silenced"]
+
+
+def test_people_are_called_for_what_a_rule_edit_makes_life_safety() -> None:
+    desk = make_desk()
+    desk.step([find("power.out", "pw", T0), find("lift.stop", "lift", T0)], T0)
+    assert states(desk) == (State.UNACK, State.SUPPRESSED)
+    fresh = make_desk(RULES | {"lift.stop": rule("lift.stop", "lift_stopped", 1, life=True)})
+    fresh.load(desk.dump())
+    out = fresh.tick(T0 + MIN)
+    assert fresh.book.alarms[STOP].state is State.UNACK
+    (order,) = [o for o in fresh.orders.orders.values() if o.life]
+    assert list(order.keep.own) == [STOP], "an order of its own, beside that of the outage"
+    assert any(n.life and n.subject == order.id for n in out.notices)
+    assert not [e for e in fresh.tick(T0 + MIN).events if e.subject == STOP], "once"
