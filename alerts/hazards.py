@@ -144,13 +144,13 @@ class HazardBook:
         return KINDS_OF[act], data
 
     def _assign(self, h: Hazard, cmd: Command) -> dict[str, Any]:
-        to = text(cmd, "to")
+        to, grade, deadline = text(cmd, "to"), h.grade, h.deadline
         if "grade" in cmd.data:
-            h.grade = _grade(cmd)
-            h.deadline = h.found_at + GRADES[h.grade]
+            grade = _grade(cmd)
+            deadline = h.found_at + GRADES[grade]
         if "deadline" in cmd.data:
-            h.deadline = round(number(cmd, "deadline", cmd.received_at, cmd.received_at + 366 * DAY))
-        h.assignee = to
+            deadline = round(number(cmd, "deadline", cmd.received_at, cmd.received_at + 366 * DAY))
+        h.assignee, h.grade, h.deadline = to, grade, deadline
         h.overdue = h.told_overdue = h.deadline <= cmd.received_at and h.told_overdue
         return {"to": to, "deadline": h.deadline}
 

@@ -123,3 +123,11 @@ def test_who_where_and_bad_input(desk: Dispatch) -> None:
         act(desk, "verify", h, T0 + 1, TECH)
     with pytest.raises(Conflict, match="changed by chen"):
         desk.command(cmd("hazard.assign", h.id, T0 + 1, OPERATOR, None, 7, to="DR"))
+
+
+def test_a_refused_assignment_changes_nothing(desk: Dispatch) -> None:
+    h = report(desk)
+    before = h.shown()
+    with pytest.raises(BadInput, match="a number from"):
+        act(desk, "assign", h, T0 + 1, OPERATOR, to="DR", grade="major", deadline=T0 - DAY)
+    assert h.shown() == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,25 @@ async def test_what_is_outside_the_scope_does_not_exist(life: Site) -> None:
     assert (await ok(far.get("/api/v1/hazards")))["total"] == 1
     await client.aclose()
     await far.aclose()
+
+
+async def test_a_preview_reads_the_alarms_in_the_thread_that_changes_them(
+    life: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+    real = life.desk.snapshot
+
+    def watched(scope: Scope) -> dict[str, Any]:
+        threads.append(threading.get_ident())
+        return real(scope)
+
+    monkeypatch.setattr(life.desk, "snapshot", watched)
+    client = await life.login("operator")
+    body = {"estate": "garden", "match": {"asset": "pump*"}}
+    threads.clear()
+    await ok(client.post("/api/v1/silences/preview", json=body))
+    assert set(threads) == {threading.get_ident()}
+    await client.aclose()
 
 
 async def test_a_silence_is_previewed_made_listed_and_ended_by_one_of_two(life: Site) -> None:
