@@ -56,7 +56,7 @@ class Match:
             if not isinstance(glob, str) or not 0 < len(glob) <= 100:
                 raise BadInput(f"{glob!r:.40} is no glob", field=f"match.{name}", hint="such as ws.pump*")
         match = cls(**given)
-        if match == cls():
+        if all(set(glob) == {"*"} for glob in (match.rule, match.asset, match.system, match.place)):
             raise BadInput("a silence for everything is none", field="match", hint="name a rule or an asset")
         return match
 

@@ -104,7 +104,9 @@ def test_the_longest_time_is_that_of_the_most_urgent_rule(
             silence(desk, minutes=minutes, **match)
 
 
-@pytest.mark.parametrize("wrong", [{}, {"asset": ""}, {"colour": "red"}, {"asset": "nothing-*"}, {"rule": 7}])
+@pytest.mark.parametrize(
+    "wrong", [{}, {"asset": ""}, {"colour": "red"}, {"asset": "nothing-*"}, {"rule": 7}, {"rule": "**"}]
+)
 def test_a_matcher_that_names_nothing_is_refused(desk: Dispatch, wrong: dict[str, Any]) -> None:
     with pytest.raises(BadInput):
         silence(desk, **wrong)
