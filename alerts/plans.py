@@ -54,16 +54,22 @@ class PlanBook:
         self._changed: set[str] = set()
         self._looked: Ms = 0
         self._seeded = False
+        self._fresh: set[str] = set()
+        self._today: date | None = None
 
     # ── the book ──────────────────────────────────────────────────────────────────────────────────
 
     def tick(self, now: Ms) -> list[Event]:
         """Make missing plans, open what is due, tell what is overdue; each at its own time."""
         out = self._seed(now)
-        plans = [self.plans[i] for i in sorted(self.plans)]  # the same order after a restart
         if now - self._looked >= LOOK_MS:
-            self._looked = now
-            out += [e for p in plans for e in self._look(p, now)]
+            self._looked = now  # sorted: the same order after a restart
+            out += [e for i in sorted(self.plans) for e in self._look(self.plans[i], now)]
+        fresh, self._fresh = self._fresh, set()
+        today = day_of(now, self._zone)
+        if today != self._today:  # dates turn at midnight: in between only what was touched can be due
+            self._today, fresh = today, set(self.plans)
+        plans = [self.plans[i] for i in sorted(fresh)]
         out += [e for p in plans if p.active and p.due for e in self._run(p, now)]
         return sorted(out, key=lambda e: e.t)
 
@@ -89,6 +95,7 @@ class PlanBook:
     def load(self, kind: str, id_: str, body: Mapping[str, Any]) -> None:
         """See Book."""
         self.plans[id_] = Plan.from_dict(body)
+        self._fresh.add(id_)
 
     def _record(self, plan: Plan) -> Record:
         return ("plan", plan.id, plan.estate, plan.as_dict())
@@ -345,6 +352,7 @@ class PlanBook:
     def _touch(self, plan: Plan, t: Ms, by: str) -> None:
         plan.version += 1
         plan.changed_by, plan.changed_at = by, max(t, plan.changed_at)
+        self._fresh.add(plan.id)
         self._changed.add(plan.id)
 
     def _event(self, plan: Plan, kind: str, t: Ms, key: str, actor: str = "steward", /, **data: Any) -> Event:

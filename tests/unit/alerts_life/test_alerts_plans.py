@@ -284,3 +284,26 @@ def test_the_shipped_plans_name_the_law_and_have_a_checklist_that_loads() -> Non
     assert law["fire.year"] == ("1y", 366)
     assert all(p.legal for p in plans if p.statutory)
     assert len({p.id for p in plans}) == len(plans)
+
+
+def test_between_two_midnights_only_what_was_touched_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every turn of the core runs the timers: thousands of plans must not be weighed in each."""
+    desk, book = desk_of(LAW)
+    desk.tick(T0)
+    desk.tick(T0 + 1)
+    looked: list[Ms] = []
+    real = PlanBook._run
+
+    def watched(b: PlanBook, plan: Plan, now: Ms) -> list[Event]:
+        looked.append(now)
+        return real(b, plan, now)
+
+    monkeypatch.setattr(PlanBook, "_run", watched)
+    for t in range(2, 200):
+        desk.tick(T0 + t)
+    assert looked == []
+    desk.tick(T0 + DAY - 1)
+    assert looked == []
+    desk.tick(T0 + DAY)
+    assert looked == [T0 + DAY]
+    assert book.plans
