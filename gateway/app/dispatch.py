@@ -28,9 +28,7 @@ from gateway.config import yamlmarks
 from gateway.ports import StateStore
 
 
-def matrix_of(
-    setup: Setup, own: list[dict[str, Any]] | None = None, week: Week | None = None
-) -> Matrix:
+def matrix_of(setup: Setup, own: list[dict[str, Any]] | None = None, week: Week | None = None) -> Matrix:
     """The default template and the site's rows, or exactly the rows `own` (as edited in pages)."""
     file = setup.site.file
     rows = setup.matrix if own is None else rows_of(own, setup.roles, zone=setup.site.timezone)

@@ -36,9 +36,7 @@ def test_the_grid(harm: str, time_s: float, priority: int) -> None:
 def test_worse_and_sooner_is_never_less_urgent() -> None:
     rows = [GRID[h] for h in HARMS]
     assert all(list(row) == sorted(row) and len(row) == len(BANDS_S) + 1 for row in rows)
-    assert all(
-        a <= b for one, other in itertools.pairwise(rows) for a, b in zip(one, other, strict=True)
-    )
+    assert all(a <= b for one, other in itertools.pairwise(rows) for a, b in zip(one, other, strict=True))
 
 
 def test_every_shipped_rule_names_its_consequence_and_the_few_exceptions_say_why() -> None:

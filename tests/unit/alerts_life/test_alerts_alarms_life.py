@@ -51,7 +51,7 @@ def test_ids_and_the_dict_are_as_agreed(book: AlarmBook) -> None:
         "changed_at cleared_at "
         "acked_by acked_at shelved_until shelve_reason suppressed_by oos_until assignee "
         "order occurrence count version drill late commissioning root notes "
-            "root_sentence root_confidence candidates mode silenced verdict suggest"
+        "root_sentence root_confidence candidates mode silenced verdict suggest"
     )
     assert sorted(a.as_dict()) == sorted(wanted.split())
     assert "card" in raised(book, "lift.trapped", "lift").as_dict()
