@@ -161,7 +161,7 @@ def test_every_step_fits_the_screen_and_is_accessible(enter: Enter, lang: str) -
     page.locator("dialog .without").click()
     expect(page.locator('.sheet[data-state="ON_SITE"]')).to_be_visible()
     page.locator(".photo-button input").first.set_input_files(picture(600, 400))
-    page.locator(".photos .photo").wait_for()
+    page.locator(".photos .photo").wait_for(timeout=60_000)
     sound(page, "at work")
     page.locator("#queue").click()
     sound(page, "queue")
@@ -237,7 +237,7 @@ def test_a_third_of_the_answers_lost_and_the_tab_killed_every_act_arrives_once_i
         note(page, text)
         if n == 3:
             page.locator(".photo-button input").first.set_input_files(picture(900, 600))
-            page.locator(".photos .photo").wait_for()
+            page.locator(".photos .photo").wait_for(timeout=60_000)
         if n in (5, 9):
             page.close()  # nothing is said goodbye to: what was pressed is on the disk
             page = visit.page = visit.context.new_page()
@@ -338,6 +338,7 @@ def test_a_contractor_works_by_a_link_on_one_phone_until_it_is_revoked(enter: En
     arrive_without_code(page)
     expect(next_step(page)).to_have_text("处理完成")
     page.locator(".photo-button input").first.set_input_files(picture(500, 400))
+    page.locator(".photos .photo").wait_for(timeout=60_000)
     sent(page)
     guest = next(e for e in events_of(lead, order) if e["kind"] == "order.accepted")["actor"]
     assert guest.startswith("guest-")
