@@ -163,6 +163,7 @@ class FakeCore:
         self.accounts: list[Account] = []
         self.other: list[tuple[str, dict[str, Any]]] = []
         self.duplicates = 0
+        self.given_up: Counter[tuple[str, str]] = Counter()
         self.stored: Counter[str] = Counter()
 
     def take(self, topic: str, payload: bytes) -> Ack | None:
@@ -188,7 +189,8 @@ class FakeCore:
         else:
             seen.add(message.seq)
             self._keep(message)
-        upto = 0
+        # What the outbox holds no more was given up when it was full; an account says so.
+        upto = self.given_up[message.boot, message.lane]
         while upto + 1 in seen:
             upto += 1
         return Ack(message.boot, message.lane, upto)
@@ -196,6 +198,9 @@ class FakeCore:
     def _keep(self, message: Data | EventMessage | Account) -> None:
         if isinstance(message, Account):
             self.accounts.append(message)
+            for boot, lanes in message.held.items():
+                for lane, lowest in lanes.items():
+                    self.given_up[boot, lane] = max(self.given_up[boot, lane], lowest - 1)
             return
         self.messages.append(message)
         self.stored[message.boot] += len(message.i) if isinstance(message, Data) else 1
