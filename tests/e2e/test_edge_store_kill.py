@@ -89,7 +89,7 @@ def check(core: FakeCore, folder: Path) -> None:
         assert (devices.residual, devices.stored) == (0, stored), boot
     for (boot, lane), seqs in core.seen.items():
         missing = set(range(1, max(seqs) + 1)) - seqs
-            assert max(missing, default=0) <= core.given_up[boot, lane], (boot, lane)
+        assert max(missing, default=0) <= core.given_up[boot, lane], (boot, lane)
     keys: set[tuple[str, int, int]] = set()
     for m in core.messages:
         rows = zip(m.i.tolist(), m.dt.tolist(), strict=True) if isinstance(m, Data) else [(m.i, 0)]
