@@ -237,10 +237,10 @@ class Intake:
                 self._give_up((topic.gateway, boot, lane), lowest, turn)
 
     def _give_up(self, lane: tuple[str, str, str], lowest: int, turn: Turn) -> None:
-        """Numbers under the lowest that the edge holds will not come: they were confirmed once.
+        """Numbers under the lowest that the edge holds will not come.
 
-        They are missing here when the state store was restored from a copy. Left open, the hole would keep
-        the lane from ever being confirmed again.
+        A full outbox gave them up (counted as thinned), or they were confirmed once to a state store that was
+        restored from a copy since. Left open, the hole would keep the lane from ever being confirmed again.
         """
         if self._applied.upto(lane) >= lowest - 1:
             return
@@ -250,8 +250,8 @@ class Intake:
         turn.gone += keys
         self.gone += len(keys)
         log.warning(
-            "messages that were confirmed before are not in this state store gateway=%s lane=%s count=%d;"
-            " was it restored from a copy? the balance shows what is missing", lane[0], lane[2], len(keys),
+            "messages will not come gateway=%s lane=%s count=%d; a full outbox gave them up, or this state"
+            " store was restored from a copy: the balance shows what is missing", lane[0], lane[2], len(keys),
         )  # fmt: skip
 
     def _known(self, key: MessageKey, turn: Turn) -> bool:
