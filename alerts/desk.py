@@ -24,6 +24,7 @@ from alerts.notices import Announcer, queued, watchdog_notice
 from alerts.occurrences import Occurrences
 from alerts.orders import OrderBook
 from alerts.orders_state import Order
+from alerts.orders_unproven import Unproven
 from alerts.permits import PermitBook
 from alerts.silences import SilenceBook
 from gateway.errors import BadInput, Conflict, NotFound
@@ -173,7 +174,11 @@ class Dispatch:
                 raise Conflict(f"say first in order {order.id} how many people were freed")
 
     def _order(self, cmd: Command) -> tuple[Outcome, dict[str, Any]]:
-        events = self.orders.command(cmd)
+        try:
+            events = self.orders.command(cmd)
+        except Unproven as e:  # nothing changed, but that it was tried belongs into the log
+            self._pending.append(e.fact)
+            raise
         order = self.orders.get(events[0].subject)
         if order.drill and cmd.kind == "order.done":
             for alarm in order.keep.own:

@@ -27,6 +27,7 @@ from alerts.orders_state import (
     last_stamp,
     make_id,
 )  # fmt: skip
+from alerts.orders_unproven import not_while_abnormal
 from gateway.errors import BadInput, Conflict, Forbidden, NotFound
 from gateway.model import Asset, Command, Event, Ms
 
@@ -166,6 +167,7 @@ def _verify(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
 
 
 def _close(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
+    not_while_abnormal(book, order, cmd)
     _check(order, "close")
     ready_for_close(order, cmd)
     facts = {"measured": _measured(order), "downtime": order.downtime, "cause_code": order.cause_code}

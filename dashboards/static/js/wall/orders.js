@@ -45,7 +45,7 @@ export class Orders {
   }
 }
 
-const KINDS = ["alarm.raised", "alarm.cleared", "alarm.acked", "alarm.shelved", "order.dispatched", "order.accepted", "order.arrived", "order.done", "order.verified", "order.closed", "order.escalated", "gateway.online", "gateway.offline"];
+const KINDS = ["alarm.raised", "alarm.cleared", "alarm.acked", "alarm.shelved", "order.dispatched", "order.accepted", "order.arrived", "order.done", "order.verified", "order.closed", "order.escalated", "order.close_refused", "gateway.online", "gateway.offline"];
 
 export class Recent {
   constructor(live, list) {
