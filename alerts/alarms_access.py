@@ -24,7 +24,7 @@ MAY: Mapping[str, frozenset[Role]] = {
     "case.open": _LEAD, "case.fill": _LEAD, "case.amount": _LEAD, "case.review": _LEAD,
     "case.request": _LEAD, "case.paid": _LEAD, "sample.result": _LEAD, "city.report": _DESK,
     "plan.put": _LEAD, "plan.move": _LEAD, "plan.last": _LEAD, "plan.pause": _LEAD,
-    "order.confirm": _FIELD, "drill.start": _DESK, "asset.mode": _LEAD,
+    "order.confirm": _FIELD, "order.refuse": _FIELD, "drill.start": _DESK, "asset.mode": _LEAD,
     "order.handover": _FIELD, "link.make": _LEAD, "link.revoke": _LEAD,
     "silence.create": _DESK, "silence.end": _DESK,
     "permit.announce": _LEAD, "permit.withdraw": _LEAD, "permit.end": _LEAD,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from alerts.alarms_access import text
 from alerts.checklists import answer, out_of_limits
 from alerts.costs import MAX_LINES, line, totals
-from alerts.escalation import meet
+from alerts.escalation import meet, sensor_normal_since, unmeet
 from alerts.orders_state import AT_WORK, Order, OrderState, last_stamp, make_id
 from gateway.errors import BadInput, Conflict, Forbidden, NotFound
 from gateway.model import Command, Event, Ms
@@ -217,12 +217,17 @@ def _confirm_costs(order: Order, cmd: Command) -> None:
 # ── the second person ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _confirm(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
+def _second(order: Order, cmd: Command) -> None:
+    """Raises Conflict when nothing is done, Forbidden when the person is one of those who did it."""
     if order.state not in (_S.DONE, _S.VERIFIED):
         raise Conflict(f"{order.state}: there is nothing done to confirm")
     did = {order.assignee, *(order.by.get(s, "") for s in (_S.ON_SITE, _S.WORKING, _S.DONE))}
     if cmd.actor.id in did:
         raise Forbidden("whoever did the work cannot confirm it; another person can")
+
+
+def _confirm(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
+    _second(order, cmd)
     at = max(last_stamp(order), min(cmd.done_at, cmd.received_at))
     note = str(cmd.data.get("note") or "").strip()[:500]
     order.confirmed = {"by": cmd.actor.id, "at": at, "note": note}
@@ -233,6 +238,25 @@ def _confirm(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
     return events
 
 
+def _refuse(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
+    """The second person does not confirm: the work goes on, and what only a person called restored is not."""
+    _second(order, cmd)
+    reason = text(cmd, "reason")
+    at = max(last_stamp(order), min(cmd.done_at, cmd.received_at))
+    for s in (_S.DONE, _S.VERIFIED):
+        order.stamps.pop(s, None)
+    order.verified_by = order.override_reason = ""
+    order.confirmed = {}
+    by_word = order.keep.met.get("restore") is not None and sensor_normal_since(order) is None
+    if by_word and not order.needs_freed:
+        unmeet(order, "restore")
+    order.notes.append({"t": cmd.received_at, "by": cmd.actor.id, "text": reason})
+    worker = order.by.get(_S.WORKING) or order.by.get(_S.DONE, "")
+    events = book.move(order, "reopen", at, cmd.actor.id, cmd.id, reason=reason, refused=True)
+    order.by[_S.WORKING] = worker  # who refuses has not worked on it, and may confirm it later
+    return events
+
+
 PROOF: Mapping[str, Callable[[OrderBook, Order, Command], list[Event]]] = {
     "order.check": _check,
     "order.photo": _photo,
@@ -240,5 +264,6 @@ PROOF: Mapping[str, Callable[[OrderBook, Order, Command], list[Event]]] = {
     "order.uncost": _uncost,
     "order.costs_ok": _costs_ok,
     "order.confirm": _confirm,
+    "order.refuse": _refuse,
 }
 """Acts by which people prove their work."""

@@ -294,7 +294,7 @@ EVENT_OF: Mapping[str, str] = {
     "accept": "order.accepted", "en_route": "order.en_route", "arrive": "order.arrived",
     "work": "order.working", "hold": "order.held", "resume": "order.resumed", "done": "order.done",
     "verify": "order.verified", "close": "order.closed", "reject": "order.rejected",
-    "reassign": "order.reassigned", "cancel": "order.cancelled",
+    "reassign": "order.reassigned", "cancel": "order.cancelled", "reopen": "order.reopened",
 }  # fmt: skip
 FACTS = (
     "incident", "event", "party", "priority", "life", "drill", "alarm", "assignee", "matrix_row", "source",

@@ -55,6 +55,7 @@ ACTIONS: Mapping[str, tuple[str, frozenset[str]]] = {
         ("order.uncost", "take a cost line back", O, T, S, M, C, A),
         ("order.costs_ok", "confirm the costs; above zero never by who is paid", O, T, S, M, C, A),
         ("order.confirm", "confirm work that somebody else did", O, T, S, M, C, A),
+        ("order.refuse", "not confirm it, with a reason: the work goes on", O, T, S, M, C, A),
         ("order.reject", "refuse with a reason", O, T, S, M, C, A),
         ("order.reassign", "hand over to somebody else", O, S, M, A),
         ("order.handover", "hand one's own work to a colleague", O, T, S, M, C, A),

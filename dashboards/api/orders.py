@@ -207,6 +207,14 @@ async def confirm(
     return await act.do(body)
 
 
+@router.post("/{id}/refuse")
+async def refuse(
+    body: ReasonBody, act: Annotated[Acting, Depends(acting("order", "order.refuse"))]
+) -> Response:
+    """The second person does not confirm: the work goes on, with the reason on record."""
+    return await act.do(body)
+
+
 @router.post("/{id}/cancel")
 async def cancel(
     body: ReasonBody, act: Annotated[Acting, Depends(acting("order", "order.cancel"))]

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from dashboards.pages import admin, desk, figures, handover, phone, reports, residents
+from dashboards.pages import (
+    admin,
+    desk,
+    figures,
+    handover,
+    me,
+    order,
+    phone,
+    plans,
+    reports,
+    residents,
+    stickers,
+    work,
+)
 from dashboards.pages.common import add_filters
 from dashboards.web import Web
 
@@ -21,6 +34,11 @@ def router(web: Web) -> APIRouter:
         reports.router,
         admin.router,
         handover.router,
+        work.router,
+        order.router,
+        plans.router,
+        stickers.router,
+        me.router,
     ):
         out.include_router(part)
     return out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,17 +14,20 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from alerts.orders_state import CAUSE_CODES, HOLD_REASONS
+from dashboards.access.people import active, includes, scope_of
 from dashboards.access.permissions import allows
 from dashboards.api.account import describe, home_of
 from dashboards.api.deps import Caller
-from dashboards.i18n import t
+from dashboards.i18n import catalogue, pick, t
 from dashboards.web import Web
 from gateway.model import SYSTEMS, Ms, Text
+from gateway.ports import User
 
 NAV = (
     ("/wall", "nav.wall", "view.wall"),
     ("/site", "nav.site", "view.asset"),
     ("/t", "nav.jobs", "view.orders"),
+    ("/work", "nav.work", "view.hazards"),
     ("/handover", "nav.handover", "view.handover"),
     ("/stats", "nav.stats", "view.stats"),
     ("/admin", "nav.admin", "settings.view"),
@@ -52,7 +55,9 @@ def site_facts(web: Web) -> SiteFacts:
 
 def add_filters(web: Web) -> None:
     """Words for times and shares in templates."""
-    web.templates.filters |= {"pct": percent, "span": span}
+    web.templates.filters |= {
+        "pct": percent, "span": span, "lookup": lambda key, names: names.get(key, key),
+    }  # fmt: skip
     web.templates.globals["when"] = lambda ms, pattern="%Y-%m-%d %H:%M:%S": when(
         ms, site_facts(web).timezone, pattern
     )
@@ -110,7 +115,7 @@ def show(
         **(data or {}),
     }
     nav = [
-        (f"/site/{estates[0]}" if path == "/site" else path, key, here == path or here.startswith(f"{path}/"))
+        (f"/site/{estates[0]}" if path == "/site" else path, key, _below(here, path))
         for path, key, action in NAV
         if allows(caller.actor.role, action)
         and ((estates := web.directory.estates_of(caller.scope)) or path != "/site")
@@ -119,6 +124,45 @@ def show(
         request, name, actor=caller.actor, csrf=caller.login.csrf, nav=nav, here=here + query,
         home=home_of(caller.actor), site_name=facts.name, boot=embedded(boot), **context,
     )  # fmt: skip
+
+
+def _below(here: str, path: str) -> bool:
+    """Whether a page belongs to an entry of the navigation."""
+    mine = ("/work", "/order", "/plan", "/stickers") if path == "/work" else (path,)
+    return any(here == p or here.startswith(f"{p}/") for p in mine)
+
+
+def names_of(users: Iterable[User]) -> dict[str, str]:
+    """User id → name."""
+    return {u.id: str(u.body.get("name") or u.id) for u in users}
+
+
+def people_of(users: Iterable[User], caller: Caller) -> list[tuple[str, str]]:
+    """(id, name) of those within the caller's scope who can be given work."""
+    able = ("operator", "technician", "supervisor", "manager", "contractor", "admin")
+    mine = [
+        u for u in users
+        if active(u) and u.body.get("role") in able and includes(caller.scope, scope_of(u.body))
+    ]  # fmt: skip
+    return sorted(names_of(mine).items(), key=lambda pair: pair[1])
+
+
+def roles(lang: str) -> list[tuple[str, str]]:
+    """(duty role, its name)."""
+    known = [k.removeprefix("duty.") for k in catalogue() if k.startswith("duty.")]
+    return [(k, f"{t(f'duty.{k}', lang)} {k}") for k in known]
+
+
+def assets_of(caller: Caller, estate: str = "") -> list[tuple[str, str]]:
+    """(id, name and place) of the facilities within the caller's scope, for a choice."""
+    directory = caller.web.directory
+    found = [
+        a for a in directory.assets.values()
+        if a["system"] != "gateway" and (not estate or a["estate"] == estate)
+        and directory.allows(caller.scope, a["estate"], a["system"])
+    ]  # fmt: skip
+    lang = caller.lang
+    return [(a["id"], f"{pick(a['name'], lang)} · {pick(a['place'], lang)}") for a in found]
 
 
 def embedded(data: Mapping[str, Any]) -> Markup:

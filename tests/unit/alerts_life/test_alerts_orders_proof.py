@@ -185,6 +185,40 @@ def test_closing_needs_another_person_and_confirmed_costs() -> None:
         photo(desk, o, "after", T0 + 6 * MIN)
 
 
+def test_the_second_person_refuses_and_the_work_goes_on() -> None:
+    desk = desk_with()
+    o = verified(desk)
+    measured = o.clocks["restore"].met_at
+    with pytest.raises(Forbidden, match="did the work"):
+        do(desk, "refuse", o, T0 + 3 * MIN, reason="leaks")
+    with pytest.raises(BadInput):
+        do(desk, "refuse", o, T0 + 3 * MIN, SECOND)
+    out = do(desk, "refuse", o, T0 + 3 * MIN, SECOND, reason="leaks at the flange")
+    (reopened,) = [e for e in out.events if e.kind == "order.reopened"]
+    assert reopened.data["reason"] == "leaks at the flange"
+    assert (o.state, o.confirmed, "DONE" in o.stamps) == (OrderState.WORKING, {}, False)
+    assert o.clocks["restore"].met_at == measured, "the sensor said so, and still does"
+    with pytest.raises(Conflict, match="nothing done"):
+        do(desk, "refuse", o, T0 + 4 * MIN, SECOND, reason="again")
+    do(desk, "done", o, T0 + 5 * MIN, cause_code="wear", action="flange tightened")
+    desk.tick(T0 + 7 * MIN)
+    do(desk, "confirm", o, T0 + 8 * MIN, SECOND)
+    assert (o.state, o.confirmed["by"]) == (OrderState.VERIFIED, SECOND.id)
+
+
+def test_what_only_a_person_called_restored_is_not_when_it_is_refused() -> None:
+    desk = make_desk()
+    made = replace(cmd("order.create", "ws", T0, LEAD), data={"text": "the pump rattles"})
+    order = desk.orders.orders[desk.command(made)[1]["order"]["id"]]
+    do(desk, "accept", order, T0 + 1)
+    do(desk, "arrive", order, T0 + 2)
+    do(desk, "done", order, T0 + 3, cause_code="wear", action="greased")
+    assert order.clocks["restore"].met_at == T0 + 3
+    do(desk, "refuse", order, T0 + 4, LEAD, reason="it still rattles")
+    assert order.clocks["restore"].met_at is None
+    assert order.clocks["restore"].state == "running"
+
+
 def test_costs_reconcile_in_fen() -> None:
     desk = desk_with()
     o = verified(desk)

@@ -75,6 +75,7 @@ CALLS: dict[str, tuple[str, str, Any]] = {
     "order.uncost": ("POST", "/orders/o1/costs/drop", {"line": "cost-1"}),
     "order.costs_ok": ("POST", "/orders/o1/costs/confirm", {"total_fen": 0}),
     "order.confirm": ("POST", "/orders/o1/confirm", {}),
+    "order.refuse": ("POST", "/orders/o1/refuse", REASON),
     "order.reject": ("POST", "/orders/o1/reject", REASON),
     "order.reassign": ("POST", "/orders/o1/reassign", {"to": "TE"}),
     "order.verify": ("POST", "/orders/o1/verify", REASON),

@@ -23,16 +23,27 @@ export async function get(path) {
   return body;
 }
 
-/** POST. Raises Refused with the server's reason; a TypeError when there is no connection. */
-export async function post(path, body = {}, { version, key, token } = {}) {
+/** An act. Raises Refused with the server's reason; a TypeError when there is no connection. */
+export async function send(method, path, body = {}, { version, key, token } = {}) {
   const headers = { "Content-Type": "application/json", Accept: "application/json", "X-CSRF-Token": me.csrf };
   headers["Idempotency-Key"] = key ?? freshKey();
   if (version !== undefined && version !== null) headers["If-Match"] = `"${version}"`;
   if (token) headers["X-Act-As"] = token;
-  const answer = await fetch(path, { method: "POST", headers, body: JSON.stringify(body) });
+  const answer = await fetch(path, { method, headers, body: JSON.stringify(body) });
   const result = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new Refused(answer.status, result);
   return result;
+}
+
+export const post = (path, body = {}, options = {}) => send("POST", path, body, options);
+
+/** Keeps a file's bytes as they are; its SHA-256. */
+export async function upload(path, file) {
+  const headers = { "Content-Type": file.type || "application/octet-stream", Accept: "application/json", "X-CSRF-Token": me.csrf };
+  const answer = await fetch(path, { method: "POST", headers, body: file });
+  const result = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Refused(answer.status, result);
+  return result.sha256;
 }
 
 /** A token by which a person does one act at this screen; null when they think better of it. */

@@ -1,0 +1,9 @@
+// Pages of forms: complete from the server, their acts go over the interface.
+import "./core/forms.js";
+
+for (const button of document.querySelectorAll("button[data-print]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => print());
+}
+// A choice in the page's head needs no further touch.
+for (const form of document.querySelectorAll("form[data-at-once]")) form.addEventListener("change", () => form.submit());
