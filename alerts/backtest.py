@@ -3,5 +3,8 @@
 from __future__ import annotations
 
 from alerts.detect.channels import Explained, explain_channels, score_channels
+from alerts.detect.series import ALARM, DETECTORS, Detector, alarms, score
 
-__all__ = ["Explained", "explain_channels", "score_channels"]
+__all__ = [
+    "ALARM", "DETECTORS", "Detector", "Explained", "alarms", "explain_channels", "score", "score_channels",
+]  # fmt: skip

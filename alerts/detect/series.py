@@ -1,0 +1,198 @@
+"""Detectors over one whole series, as they would have judged it live: causal, with their defaults."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from alerts.detect.baseline import LEARN, Baseline
+from alerts.detect.episodes import Episodes
+from gateway.errors import BadInput
+from gateway.model import Ms
+
+F8 = NDArray[np.float64]
+I8 = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+ALARM = 0.5
+"""Scores from here on are alarms at the default sensitivity."""
+RARE = 3.75
+"""Rarity (−ln of the share of blocks) that is worth a score of `ALARM`."""
+LEARN_SHARE = 0.15
+"""Share of a series from which only is learnt, at most `LEARN` values: scores are 0 there."""
+USUAL = 101
+"""First values whose median distance is taken as the step."""
+PLAIN_SIGMA = 3.0
+"""Where the plain threshold alarms."""
+SECONDS = (300_000_000, 5_000_000_000)
+"""Numbers that are seconds since 1970 and no milliseconds (1979 to 2128)."""
+
+Detector = Callable[[I8, F8, int], F8]
+"""(t ms strictly ascending, finite values, how many of them teach only) → scores in [0, 1]."""
+
+
+def score(timestamps: ArrayLike, values: ArrayLike, detector: str = "baseline") -> F8:
+    """How unusual each value of one series is, 0 to 1, by what came before it alone.
+
+    timestamps: ms since 1970 as whole numbers, datetime64, datetime (without a zone: UTC) or ISO 8601 texts ·
+    values: numbers; NaN and infinity are gaps and score 0 · detector: `DETECTORS`.
+
+    A score above 0 stands where something new begins or gets clearly worse, not as long as it lasts. It
+    grows with rarity in this series' own history, so one threshold serves all series; `ALARM` is the default.
+    The first 15 % (at most 750) score 0. As in the live engine a value whose time is not newer than all
+    before it is not judged and scores 0. Raises BadInput: unlike lengths, a time or value that is none,
+    times in seconds, an unknown detector, series out of order (more than half of the values late).
+    """
+    judge = _known(detector)
+    t, v = _times(timestamps), _values(values)
+    if len(t) != len(v):
+        raise BadInput(f"{len(t)} timestamps and {len(v)} values", field="values", hint="one of each")
+    result = np.zeros(len(v))
+    newest = np.maximum.accumulate(t) if len(t) else t
+    fresh = np.ones(len(t), np.bool_)
+    fresh[1:] = t[1:] > newest[:-1]
+    if int((~fresh).sum()) * 2 > len(t):
+        raise BadInput(
+            "more than half of the timestamps are not newer than those before them",
+            field="timestamps",
+            hint="sort the series by time and keep one value for each",
+        )
+    usable = fresh & np.isfinite(v)
+    learn = min(math.floor(LEARN_SHARE * len(v)), LEARN)
+    result[usable] = judge(t[usable], v[usable], int(usable[:learn].sum()))
+    result[:learn] = 0.0
+    return result
+
+
+def alarms(timestamps: ArrayLike, values: ArrayLike, detector: str = "baseline") -> Bool:
+    """Where `score` reaches `ALARM`."""
+    flags: Bool = score(timestamps, values, detector) >= ALARM
+    return flags
+
+
+def _known(name: str) -> Detector:
+    if name not in DETECTORS:
+        known = ", ".join(sorted(DETECTORS))
+        raise BadInput(f"detector {name!r} is unknown", field="detector", hint=f"known: {known}")
+    return DETECTORS[name]
+
+
+# ── detectors ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def usual_step(t: I8) -> Ms:
+    """The median distance of the first times, ms."""
+    return max(round(float(np.median(np.diff(t[:USUAL])))), 1) if len(t) > 1 else 1000
+
+
+def graded(rarity: float) -> float:
+    """A rarity as a score: 0 for 0, `ALARM` for `RARE`, towards 1 without reaching it."""
+    return rarity / (rarity + RARE)
+
+
+def _baseline(t: I8, v: F8, learn: int) -> F8:
+    series, episodes = Baseline(usual_step(t)), Episodes()
+    result = np.zeros(len(v))
+    for n, (at, value) in enumerate(zip(t.tolist(), v.tolist(), strict=True)):
+        rarity = series.take(at, value).rarity
+        if episodes.new(at, rarity):
+            result[n] = graded(rarity)
+    return result
+
+
+def _threshold(t: I8, v: F8, learn: int) -> F8:
+    """Beyond mean ± 3 standard deviations of what was learnt first."""
+    first = v[: max(learn, 1)]
+    spread = float(first.std())
+    off = np.abs(v - first.mean())
+    z = off / spread if spread > 0 else np.where(off > 0, 1e3, 0.0)
+    graded_z: F8 = z / (z + PLAIN_SIGMA)
+    return graded_z
+
+
+def _random(t: I8, v: F8, learn: int) -> F8:
+    """Chance, the same for the same length: what a detector must be better than."""
+    return np.random.default_rng(len(v)).random(len(v))
+
+
+def _ones(t: I8, v: F8, learn: int) -> F8:
+    """Always alarm."""
+    return np.ones(len(v))
+
+
+DETECTORS: dict[str, Detector] = {
+    "baseline": _baseline,
+    "threshold": _threshold,
+    "random": _random,
+    "ones": _ones,
+}
+"""By name; whoever adds one registers it here."""
+
+
+# ── input ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _values(values: ArrayLike) -> F8:
+    try:
+        v = np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        raise _odd_one(_items(values), "values", float, "a number") from None
+    if v.ndim != 1:
+        raise BadInput(f"{v.ndim} dimensions instead of one", field="values", hint="score one series")
+    return v
+
+
+def _times(timestamps: ArrayLike) -> I8:
+    raw = np.asarray(timestamps)
+    if raw.ndim != 1:
+        raise BadInput(f"{raw.ndim} dimensions instead of one", field="timestamps", hint="score one series")
+    if not len(raw):
+        return np.zeros(0, np.int64)
+    if raw.dtype.kind == "M":
+        if np.isnat(raw).any():
+            at = int(np.flatnonzero(np.isnat(raw))[0])
+            raise BadInput(f"entry {at}: NaT is no time", field="timestamps", hint="leave such rows out")
+        return raw.astype("datetime64[ms]").astype(np.int64)
+    if raw.dtype.kind in "iu" or (raw.dtype.kind == "f" and bool((np.floor(raw) == raw).all())):
+        t = raw.astype(np.int64)
+        if SECONDS[0] <= t.min() and t.max() <= SECONDS[1]:
+            raise BadInput(
+                "these look like seconds", field="timestamps", hint="multiply by 1000: ms since 1970"
+            )
+        return t
+    items = _items(timestamps)
+    try:
+        return np.asarray([_ms(x) for x in items], np.int64)
+    except (TypeError, ValueError):
+        raise _odd_one(items, "timestamps", _ms, "ISO 8601, such as 2026-03-01 08:15:00") from None
+
+
+def _ms(item: Any) -> Ms:
+    """Raises TypeError or ValueError for what is no time."""
+    if isinstance(item, np.datetime64):
+        return int(item.astype("datetime64[ms]").astype(np.int64))
+    if isinstance(item, str):
+        item = datetime.fromisoformat(item.strip())
+    if not isinstance(item, datetime):
+        raise TypeError(item)
+    aware = item if item.tzinfo else item.replace(tzinfo=UTC)
+    return round(aware.timestamp() * 1000)
+
+
+def _items(given: Any) -> Sequence[Any]:
+    return given.tolist() if isinstance(given, np.ndarray) else list(given)
+
+
+def _odd_one(items: Sequence[Any], field: str, read: Callable[[Any], Any], hint: str) -> BadInput:
+    """Names the first entry that cannot be read."""
+    for n, item in enumerate(items):
+        try:
+            read(item)
+        except (TypeError, ValueError):
+            return BadInput(f"entry {n}: {item!r:.40} cannot be read", field=field, hint=hint)
+    return BadInput("cannot be read", field=field, hint=hint)
