@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from dashboards.i18n import t
+from dashboards.i18n import catalogue, t
+from dashboards.refusals import refused
 from gateway.errors import BadInput, Conflict, Forbidden, NotFound, Problems, Refused, Retryable, StewardError
 
 MEDIA = "application/problem+json"
@@ -62,8 +63,11 @@ def detail(error: Exception, lang: str) -> str:
         return t("problem.fields", lang)
     if isinstance(error, Retryable | TimeoutError):
         return t("problem.later", lang)
+    if isinstance(error, BadInput):
+        hint = f" ({refused(error.hint, lang)})" if error.hint else ""
+        return f"{error.field}: {refused(error.message, lang)}{hint}".removeprefix(": ")
     if isinstance(error, StewardError) and status_of(error) != 500:
-        return str(error)
+        return refused(str(error), lang)
     return title(status_of(error), lang)
 
 
@@ -77,14 +81,25 @@ def body_of(error: Exception, lang: str) -> dict[str, Any]:
         out |= error.extra
     elif isinstance(error, RequestValidationError | ValidationError):
         out["errors"] = [
-            {"field": ".".join(str(p) for p in e["loc"] if p != "body"), "message": e["msg"]}
+            {"field": ".".join(str(p) for p in e["loc"] if p != "body"), "message": _field(e, lang)}
             for e in error.errors()
         ]
-    elif isinstance(error, BadInput):
-        out["errors"] = [{"field": error.field, "message": error.message, "hint": error.hint}]
-    elif isinstance(error, Problems):
-        out["errors"] = [{"field": p.field, "message": p.message, "hint": p.hint} for p in error.problems]
+    elif isinstance(error, BadInput | Problems):
+        found = error.problems if isinstance(error, Problems) else [error]
+        out["errors"] = [
+            {"field": p.field, "message": refused(p.message, lang), "hint": refused(p.hint, lang)}
+            for p in found
+        ]
     return out
+
+
+def _field(error: Mapping[str, Any], lang: str) -> str:
+    """What is wrong with a field: the catalogue's words for the kind of mistake, else the library's."""
+    key, facts = f"field.{error['type']}", error.get("ctx") or {}
+    try:
+        return t(key, lang, **facts) if key in catalogue() else str(error["msg"])
+    except KeyError:  # a newer library names its facts otherwise
+        return str(error["msg"])
 
 
 def headers_of(error: Exception) -> dict[str, str]:

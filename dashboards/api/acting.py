@@ -17,6 +17,7 @@ from dashboards.api.bodies import Act
 from dashboards.api.deps import Caller, key_of, need, reply, version_of
 from dashboards.i18n import t
 from dashboards.problems import Problem
+from dashboards.refusals import refused
 from gateway.errors import Conflict
 from gateway.model import Command, Ms
 
@@ -106,13 +107,14 @@ async def _conflict(caller: Caller, command: Command, error: Conflict) -> Proble
     where = subject.partition("/")[::2] if kind == "settings.put" else (kind.partition(".")[0], subject)
     record = await asyncio.to_thread(caller.web.desk.state.record, *where) or {}
     found = _last_change(record)
+    reason = refused(str(error), caller.lang, caller.web.directory.zone)
     if found is None or command.version in (None, record.get("version")):
-        more = {"title": t("problem.not_now", caller.lang), "detail": str(error)}
+        more = {"title": t("problem.not_now", caller.lang), "detail": reason}
         return Problem(409, "problem.not_now", extra=more | {"current": shown(record) or None})
     who, when = found
     person = await asyncio.to_thread(caller.web.accounts.user, who)
     name = actor_of(person).name if person else who
-    extra = {"who": who, "who_name": name, "when": when, "current": shown(record), "reason": str(error)}
+    extra = {"who": who, "who_name": name, "when": when, "current": shown(record), "reason": reason}
     at = datetime.fromtimestamp(when / 1000, caller.web.directory.zone).strftime("%Y-%m-%d %H:%M:%S")
     return Problem(409, "problem.conflict", extra=extra, who=name, when=at)
 

@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 LANGS: Final = ("zh", "en")
 DEFAULT: Final = "zh"
+SERVER_ONLY: Final = ("refused.", "field.")
+"""Beginnings of keys that no module asks for."""
 TAGS: Final = {"zh": "zh-CN", "en": "en"}
 """The value of the `lang` attribute."""
 
@@ -58,8 +60,8 @@ def pick(text: object, lang: str) -> str:
 
 @functools.cache
 def exported(lang: str) -> bytes:
-    """The whole catalogue of one language as JSON, for the modules in the browser."""
-    return orjson.dumps({key: texts[lang] for key, texts in catalogue().items()})
+    """The catalogue of one language as JSON, for the modules in the browser."""
+    return orjson.dumps({k: texts[lang] for k, texts in catalogue().items() if not k.startswith(SERVER_ONLY)})
 
 
 def negotiate(query: str | None, cookie: str | None, accept: str) -> str:
