@@ -6,7 +6,7 @@ the order goes to the supervisor with the reason. Every candidate is explained. 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -102,6 +102,26 @@ def may_take(
     if person not in staff.people:
         return None
     return _missing(staff.people[person], staff.demands.of(event, role, asset.kind, part), t, staff)
+
+
+def stands_in(
+    person: str, stand_in: str, roles: Iterable[str], during: tuple[Ms, Ms], staff: Staff
+) -> Text | None:
+    """What the stand-in lacks for work of these roles that the person may do; None: nothing.
+
+    Judged at both ends of the time: a certificate that ends within it is none for it.
+    """
+    away, other = staff.person(person), staff.person(stand_in)
+    for role in sorted(roles):
+        for n in staff.demands.needs:
+            need = staff.demands.of(n.event, role, n.asset_kind, n.part) if role in n.roles else None
+            if need is None or _missing(away, need, during[0], staff):
+                continue
+            for t in (during[0], during[1] - 1):
+                lacks = _missing(other, need, t, staff)
+                if lacks:
+                    return {k: f"{role} {n.event}: {said}" for k, said in lacks.items()}
+    return None
 
 
 def _looked(role: str, need: Need | None, work: Work, staff: Staff, roster: Roster) -> list[Candidate]:

@@ -14,6 +14,8 @@ from gateway.model import Actor, Asset, Ms, Text
 
 WORKERS = ("operator", "technician", "contractor")
 """Access roles that do the work themselves; who leads may take an order to direct it."""
+LEADS = ("PM", "DM")
+"""Duty roles that direct work."""
 
 
 class Assigner:
@@ -63,3 +65,26 @@ class Assigner:
             may_take(actor.id, r, order.event, asset, now, self._people.staff, order.duty.part) for r in roles
         ]
         return None if None in found else found[0]
+
+    def unfit(self, order: Order, person: str, now: Ms) -> Text | None:
+        """Why the order cannot be given to this person by name: who lacks what; None: nothing is known.
+
+        Judged as when the person accepts, in the roles of the order that the shifts give to the person. Who
+        leads may get it to direct it.
+        """
+        asset, people = self._assets.get(order.asset), self._people
+        if asset is None or order.drill:
+            return None
+        duties = people.duties(person, asset.estate)
+        roles = [r for r in (order.party, order.backup) if r in duties]
+        if not roles and duties & {order.supervisor, *LEADS}:
+            return None
+        found = [
+            may_take(person, r, order.event, asset, now, people.staff, order.duty.part)
+            for r in roles or [order.party]
+        ]
+        if None in found or found[0] is None:
+            return None
+        name = people.names.get(person, person)
+        why = found[0]
+        return {"zh": f"{name} 不能承接此工作：{why['zh']}", "en": f"{name} cannot do this work: {why['en']}"}

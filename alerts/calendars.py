@@ -166,6 +166,8 @@ def add_working(start: Ms, seconds: float, calendar: Calendar, excluded: Sequenc
     left = round(seconds * 1000)
     if left <= 0:
         return start
+    if not calendar.week and not excluded:
+        return start + left
     for a, b in spans(calendar, start, excluded):
         if b - a >= left:
             return a + left

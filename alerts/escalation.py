@@ -39,11 +39,11 @@ def holds(order: Order) -> list[Span]:
 def moment_of(order: Order, clock: Clock, percent: int, calendar: Calendar) -> Ms:
     """When so many percent of the clock's time have passed; FOREVER while a hold is in the way."""
     assert clock.seconds is not None, "a clock that is off has no moments"
-    if holds(order) and holds(order)[-1][1] == FOREVER:
-        paused_at = holds(order)[-1][0]
-        at = add_working(clock.start, clock.seconds * percent / 100, calendar, holds(order)[:-1])
-        return at if at <= paused_at else FOREVER
-    return add_working(clock.start, clock.seconds * percent / 100, calendar, holds(order))
+    pauses, seconds = holds(order), clock.seconds * percent / 100
+    if pauses and pauses[-1][1] == FOREVER:
+        at = add_working(clock.start, seconds, calendar, pauses[:-1])
+        return at if at <= pauses[-1][0] else FOREVER
+    return add_working(clock.start, seconds, calendar, pauses)
 
 
 def set_due(order: Order, calendar: Calendar) -> None:
@@ -67,14 +67,17 @@ def step_at(order: Order, step: Step, calendar: Calendar) -> Ms:
 
 
 def moments(order: Order, calendar: Calendar) -> Iterator[Moment]:
-    """All that is still to come, in no order. Nothing for an order that is verified or ended."""
+    """What is still to come, in no order: of each clock the next reminder, which comes before its others.
+
+    Nothing for an order that is ended; of one that is verified only reminders.
+    """
     if order.state in ENDED:
         return
     for name, clock in order.clocks.items():
         if clock.seconds and clock.met_at is None:
-            for percent in PERCENT:
-                if percent not in clock.sent:
-                    yield Moment(moment_of(order, clock, percent, calendar), "remind", name, percent)
+            percent = next((p for p in PERCENT if p not in clock.sent), None)
+            if percent is not None:
+                yield Moment(moment_of(order, clock, percent, calendar), "remind", name, percent)
     if order.state is OrderState.VERIFIED:
         return
     for n, step in enumerate(order.duty.ladder):

@@ -17,6 +17,7 @@ from alerts.downtime import down, up
 from alerts.escalation import meet, next_at, sensor_normal_since, set_due, unmeet
 from alerts.matrix import Duty, Matrix
 from alerts.orders_clock import run
+from alerts.orders_due import Due
 from alerts.orders_state import (
     AT_WORK,
     EVENT_OF,
@@ -31,6 +32,7 @@ from alerts.orders_state import (
     make_id,
     start_clocks,
 )  # fmt: skip
+from alerts.orders_urgent import rule_changed, upgrade
 from gateway.errors import NotFound
 from gateway.model import Asset, Command, Event, Ms
 
@@ -76,6 +78,9 @@ class OrderBook:
         self.orders: dict[str, Order] = {}
         self.changed: set[str] = set()
         self.linked: set[str] = set()
+        self.timers = Due()
+        """When time next does something to an order: always its `keep.next_at`."""
+        self._ended = Due()
         self._by_alarm: dict[str, list[str]] = {}
         self._by_asset: dict[str, list[str]] = {}
 
@@ -89,6 +94,8 @@ class OrderBook:
                 out += self._cleared(e)
             elif e.kind == "alarm.suppressed":
                 out += self._follows(e, now)
+            elif e.kind == "alarm.rule_changed":
+                out += rule_changed(self, e, now)
             elif e.kind in CALLS and e.data.get("dispatch") and (e.kind != "alarm.level" or e.data["up"]):
                 out += self._called(e, now)
         return out
@@ -99,8 +106,10 @@ class OrderBook:
 
     def tick(self, now: Ms) -> list[Event]:
         """Everything that is due by `now`, each with its own exact time, in order, once."""
-        due = [o for o in self.orders.values() if o.keep.next_at is not None and o.keep.next_at <= now]
-        out = [e for order in due for e in run(self, order, now)]
+        out: list[Event] = []
+        for id_ in self.timers.pop(now):
+            out += run(self, self.orders[id_], now)
+            self._time(self.orders[id_])
         self._forget(now)
         return sorted(out, key=lambda e: (e.t, e.subject))
 
@@ -133,14 +142,20 @@ class OrderBook:
 
     def _index(self, order: Order) -> None:
         self.orders[order.id] = order
+        self._time(order)
         self._by_asset.setdefault(order.asset, []).append(order.id)
         for alarm in order.keep.own:
             self._by_alarm.setdefault(alarm, []).append(order.id)
 
+    def _time(self, order: Order) -> None:
+        """Note when time next does something to it."""
+        self.timers.put(order.id, order.keep.next_at)
+        self._ended.put(order.id, None if order.open else order.keep.changed_at + KEEP_MS)
+
     def _forget(self, now: Ms) -> None:
-        old = [o for o in self.orders.values() if not o.open and o.keep.changed_at + KEEP_MS <= now]
-        for order in old:
-            del self.orders[order.id]
+        for id_ in self._ended.pop(now):
+            order = self.orders.pop(id_)
+            self.timers.put(id_, None)
             self._by_asset[order.asset].remove(order.id)
             for alarm in order.keep.own:
                 self._by_alarm[alarm].remove(order.id)
@@ -158,18 +173,27 @@ class OrderBook:
         if closed and e.data.get("folded"):
             return []
         asset = self.assets.get(alarm.asset) or Asset(alarm.asset, alarm.estate, "gateway", {})
-        first = self.matrix.match_or_fallback(alarm.event, asset, alarm.priority, now)
         out: list[Event] = []
-        for part in (None, *first.also):
-            duty = first
-            if part is not None:
-                duty = self.matrix.match_or_fallback(alarm.event, asset, alarm.priority, now, part)
-            target = self._mergeable(alarm, duty.party)
-            if target:
-                out += self._merge(target, alarm, duty, e, now)
-            else:
-                out += self._new(alarm, asset, duty, e, now, closed)
+        for duty in self.duties(alarm, asset, now):
+            out += self.give(alarm, asset, duty, e, now, closed)
         return out
+
+    def duties(self, alarm: Alarm, asset: Asset, now: Ms) -> list[Duty]:
+        """Whose the alarm is by the matrix: the responsible party, then the owners of the parts it names."""
+        first = self.matrix.match_or_fallback(alarm.event, asset, alarm.priority, now)
+        parts = [
+            self.matrix.match_or_fallback(alarm.event, asset, alarm.priority, now, p) for p in first.also
+        ]
+        return [first, *parts]
+
+    def give(
+        self, alarm: Alarm, asset: Asset, duty: Duty, e: Event, now: Ms, closed: Order | None = None
+    ) -> list[Event]:
+        """The alarm to a party: a place in an order that it has already, or a new one."""
+        target = self._mergeable(alarm, duty.party)
+        if target:
+            return self._merge(target, alarm, duty, e, now)
+        return self._new(alarm, asset, duty, e, now, closed)
 
     def _mergeable(self, alarm: Alarm, party: str) -> Order | None:
         """The open order of the same party on the same asset that may take the alarm in."""
@@ -233,24 +257,9 @@ class OrderBook:
         out = [self.event(order, "order.linked", now, f"{order.id}:{e.id}", alarm=alarm.id, merged=True)]
         out += self._for_real(order, alarm, e, now)
         if alarm.priority < order.priority:
-            out += self._upgrade(order, alarm, duty, now)
+            out += upgrade(self, order, alarm, duty, now)
         self.touch(order, now, "steward")
         return out
-
-    def _upgrade(self, order: Order, alarm: Alarm, duty: Duty, now: Ms) -> list[Event]:
-        """A more urgent alarm joins: its duty takes over and whoever has accepted is told."""
-        was, order.priority = order.priority, alarm.priority
-        order.keep.duty = duty
-        order.keep.base = now if order.state in WAITING else order.keep.base
-        order.keep.ladder_base = now
-        order.keep.fired, order.keep.turn = [], order.keep.turn + 1
-        for name, fresh in start_clocks(duty, now).items():
-            clock = order.clocks[name]
-            if fresh.seconds and clock.met_at is None and order.keep.met.get(name) is None:
-                ends = clock.start + clock.seconds * 1000 if clock.seconds else None
-                if ends is None or now + fresh.seconds * 1000 < ends:
-                    order.clocks[name] = fresh
-        return [self.event(order, "order.upgraded", now, f"{order.id}:{order.keep.turn}", was=was)]
 
     def _again(self, order: Order, alarm: Alarm, e: Event, now: Ms) -> list[Event]:
         """An alarm that the order answers has come back before the order was closed."""
@@ -362,6 +371,7 @@ class OrderBook:
         order.keep.changed_by, order.keep.changed_at = by, max(t, order.keep.changed_at)
         set_due(order, self.calendar(order))
         order.keep.next_at = next_at(order, self.calendar(order))
+        self._time(order)
         self.changed.add(order.id)
 
     def event(

@@ -14,7 +14,7 @@ from alerts.alarms_access import authorise, in_scope, number, same_version, text
 from alerts.calendars import stamp
 from alerts.escalation import meet, sensor_normal_since
 from alerts.matrix import EVENTS
-from alerts.orders_pass import arrival, may_hand_over
+from alerts.orders_pass import arrival, mark, may_hand_over, moved_by, unseen, who_did
 from alerts.orders_proof import PROOF, ready_for_close, ready_for_done
 from alerts.orders_state import (
     AT_WORK,
@@ -72,11 +72,10 @@ def _when(order: Order, cmd: Command) -> Ms:
 
 def _check(order: Order, act: str) -> None:
     if (order.state, act) not in FLOW:
-        by, at = order.by.get(order.state, "steward"), order.stamps.get(order.state, 0)
         word = (
             f"already {order.state}" if FLOW_ENDS.get(act) == order.state else f"{order.state}: cannot {act}"
         )
-        raise Conflict(f"{word}, by {by} at {stamp(at)}")
+        raise Conflict(f"{word}{moved_by(order)}")
 
 
 FLOW_ENDS = {act: state for (_, act), state in FLOW.items()}
@@ -86,6 +85,8 @@ def _accept(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
     if order.state in AT_WORK:
         raise Conflict(f"already accepted by {order.by[_S.ACCEPTED]} at {stamp(order.stamps[_S.ACCEPTED])}")
     _check(order, "accept")
+    if order.assignee not in ("", cmd.actor.id):
+        unseen(order, cmd, "reassign", f"given to {order.assignee}")
     against = book.assigner.against(order, cmd.actor, cmd.received_at) if book.assigner else None
     if against:
         raise Forbidden(f"not this work: {against['en']} ({against['zh']})")
@@ -137,6 +138,7 @@ def _resume(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
     at = _when(order, cmd)
     held_ms = at - order.stamps[_S.ON_HOLD]
     _end_hold(order, at)
+    mark(order, cmd, "resume")
     return book.move(order, act, at, cmd.actor.id, cmd.id, held_ms=held_ms)
 
 
@@ -192,7 +194,13 @@ def _reassign(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
     to = text(cmd, "to")
     if to.isupper() and to not in book.matrix.roles:
         raise BadInput(f"there is no duty {to!r:.40}", field="to", hint=", ".join(book.matrix.roles))
+    unseen(order, cmd, "reassign", f"given to {order.assignee or order.party}")
+    if to not in book.matrix.roles and book.assigner:
+        against = book.assigner.unfit(order, to, cmd.received_at)
+        if against:
+            raise Forbidden(f"{against['en']} ({against['zh']})")
     at = _when(order, cmd)
+    mark(order, cmd, "reassign")
     was = order.assignee or order.party
     accepted = order.keep.met.get("accept") is not None
     if order.state is _S.ON_HOLD:
@@ -238,7 +246,8 @@ def _add_note(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
 
 def _release(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
     if not order.keep.withheld:
-        raise Conflict("no call is being withheld")
+        raise Conflict(f"no call is being withheld{who_did(order, 'release')}")
+    mark(order, cmd, "release")
     calls, order.keep.withheld = order.keep.withheld, []
     book.touch(order, cmd.received_at, cmd.actor.id)
     return [book.event(order, "order.released", cmd.received_at, cmd.id, cmd.actor.id, calls=calls)]

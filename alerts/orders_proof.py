@@ -8,9 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from alerts.alarms_access import text
+from alerts.calendars import stamp
 from alerts.checklists import answer, out_of_limits
 from alerts.costs import MAX_LINES, line, totals
 from alerts.escalation import meet, sensor_normal_since, unmeet
+from alerts.orders_pass import mark, moved_by, unseen, who_did
 from alerts.orders_state import AT_WORK, Order, OrderState, last_stamp, make_id
 from gateway.errors import BadInput, Conflict, Forbidden, NotFound
 from gateway.model import Command, Event, Ms
@@ -81,6 +83,8 @@ def _check(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
         raise BadInput(
             f"{value!r:.40} is no number of people", field="value", hint="0 when nobody was inside"
         )
+    if item["value"] not in (None, value):
+        unseen(order, cmd, f"check:{item['id']}", f"{item['id']} is {item['value']}")
     out = out_of_limits(item, value)
     reason = str(cmd.data.get("reason") or "").strip()[:500]
     if out and item.get("out") == "reason" and not reason:
@@ -90,6 +94,7 @@ def _check(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
         )  # fmt: skip
     at = min(cmd.done_at, cmd.received_at)
     item["value"], item["by"], item["at"], item["reason"] = value, cmd.actor.id, at, reason
+    mark(order, cmd, f"check:{item['id']}")
     if item["id"] == "freed" and order.needs_freed and order.keep.met.get("restore") is None:
         meet(order, "restore", max(at, order.stamps[_S.DISPATCHED]))
     book.touch(order, cmd.received_at, cmd.actor.id)
@@ -184,8 +189,10 @@ def _uncost(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
     _provable(order)
     entry = next((c for c in order.costs if c["id"] == cmd.data.get("line")), None)
     if entry is None:
-        raise NotFound(f"the order has no cost line {cmd.data.get('line')!r:.60}")
+        line_ = str(cmd.data.get("line"))
+        raise NotFound(f"the order has no cost line {line_!r:.60}{who_did(order, f'uncost:{line_}')}")
     order.costs.remove(entry)
+    mark(order, cmd, f"uncost:{entry['id']}")
     return _cost_event(book, order, cmd, "order.cost_dropped", cmd.received_at, line=entry)
 
 
@@ -198,6 +205,9 @@ def _cost_event(book: OrderBook, order: Order, cmd: Command, kind: str, at: Ms, 
 
 def _costs_ok(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
     _provable(order)
+    if order.costs_confirmed:
+        who, at = order.costs_confirmed["by"], order.costs_confirmed["at"]
+        raise Conflict(f"the costs are confirmed already, by {who} at {stamp(at)}")
     _confirm_costs(order, cmd)
     book.touch(order, cmd.received_at, cmd.actor.id)
     facts = {"total_fen": order.costs_confirmed["total_fen"], "lines": len(order.costs)}
@@ -220,7 +230,7 @@ def _confirm_costs(order: Order, cmd: Command) -> None:
 def _second(order: Order, cmd: Command) -> None:
     """Raises Conflict when nothing is done, Forbidden when the person is one of those who did it."""
     if order.state not in (_S.DONE, _S.VERIFIED):
-        raise Conflict(f"{order.state}: there is nothing done to confirm")
+        raise Conflict(f"{order.state}: there is nothing done to confirm{moved_by(order)}")
     did = {order.assignee, *(order.by.get(s, "") for s in (_S.ON_SITE, _S.WORKING, _S.DONE))}
     if cmd.actor.id in did:
         raise Forbidden("whoever did the work cannot confirm it; another person can")
@@ -228,6 +238,8 @@ def _second(order: Order, cmd: Command) -> None:
 
 def _confirm(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
     _second(order, cmd)
+    if order.confirmed:
+        raise Conflict(f"already confirmed, by {order.confirmed['by']} at {stamp(order.confirmed['at'])}")
     at = max(last_stamp(order), min(cmd.done_at, cmd.received_at))
     note = str(cmd.data.get("note") or "").strip()[:500]
     order.confirmed = {"by": cmd.actor.id, "at": at, "note": note}
@@ -252,6 +264,7 @@ def _refuse(book: OrderBook, order: Order, cmd: Command) -> list[Event]:
         unmeet(order, "restore")
     order.notes.append({"t": cmd.received_at, "by": cmd.actor.id, "text": reason})
     worker = order.by.get(_S.WORKING) or order.by.get(_S.DONE, "")
+    mark(order, cmd, "refuse")
     events = book.move(order, "reopen", at, cmd.actor.id, cmd.id, reason=reason, refused=True)
     order.by[_S.WORKING] = worker  # who refuses has not worked on it, and may confirm it later
     return events

@@ -136,7 +136,8 @@ class Keep:
     fulfilled, whether or not a clock runs · fired: steps of the ladder that were taken · base: from when the
     steps count that wait for an acceptance · ladder_base: from when the others count, once a more urgent
     alarm has joined · turn: how often the order was given out · holds: [from, to] · held_from: the state to
-    resume to · withheld: calls that wait for release [{step, role, channel}].
+    resume to · withheld: calls that wait for release [{step, role, channel}] · acts: who did last what leaves
+    no stamp, and when the core heard of it {act: [by, at]}.
     """
 
     duty: Duty | None = None
@@ -153,6 +154,7 @@ class Keep:
     changed_by: str = ""
     changed_at: Ms = 0
     next_at: Ms | None = None
+    acts: dict[str, list[Any]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -1,4 +1,7 @@
-"""Who hears what about shifts, certificates, the calendar and handovers: the firm's duty manager. Pure."""
+"""Who hears what about shifts, certificates, the calendar and handovers: the firm's duty manager. Pure.
+
+Whoever is asked to stand in for somebody hears of it in person; the answer goes to the manager.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,14 @@ def people_notices(events: Iterable[Event], zone: tzinfo) -> Iterator[Notice]:
         if say is None:
             continue
         title, body = say(e.data, zone)
+        if e.kind == "leave.asked":
+            if e.data["stand_in"] and e.data["accepted_at"] is None:
+                duty, person = str([*e.data["duties"], MANAGER][0]), str(e.data["stand_in"])
+                yield Notice(
+                    f"{e.id}:{duty}@{person}:push", e.estate, e.t, duty, "push", e.subject, title, body,
+                    priority=3, person=person,
+                )  # fmt: skip
+            continue
         near = e.kind == "handover.unsigned" or int(e.data.get("days", 9)) <= 1
         for channel in ("push", "sms") if near else ("push",):
             yield Notice(
@@ -73,7 +84,33 @@ def _unsigned(d: Mapping[str, Any], zone: tzinfo) -> tuple[Text, Text]:
     )
 
 
+def _swap(d: Mapping[str, Any], zone: tzinfo) -> tuple[Text, Text]:
+    who, other = (d["names"].get(d[k], d[k]) for k in ("person", "stand_in"))
+    span, duties = f"{_at(d['start'], zone)} – {_at(d['end'], zone)}", ", ".join(d["duties"])
+    return (
+        {"zh": f"【排班】{who} 请您代班", "en": f"[SHIFTS] {who} asks you to stand in"},
+        {
+            "zh": f"{other}：{span} {duties}，请答复是否同意",
+            "en": f"{other}: {duties} from {span}; say yes or no",
+        },
+    )
+
+
+def _answer(d: Mapping[str, Any], zone: tzinfo) -> tuple[Text, Text]:
+    who, other = (d["names"].get(d[k], d[k]) for k in ("person", "stand_in"))
+    span, yes = f"{_at(d['start'], zone)} – {_at(d['end'], zone)}", d["state"] == "asked"
+    zh, en = ("同意", "will") if yes else ("不同意", "will not")
+    todo = {"zh": "，请审批", "en": "; approve or refuse it"} if yes else {"zh": "", "en": ""}
+    return (
+        {"zh": f"【排班】{other} {zh}代班", "en": f"[SHIFTS] {other} {en} stand in"},
+        {"zh": f"替 {who}：{span}{todo['zh']}", "en": f"For {who}, {span}{todo['en']}"},
+    )
+
+
 _SAY: Mapping[str, Say] = {
+    "leave.asked": _swap,
+    "leave.accepted": _answer,
+    "leave.declined": _answer,
     "roster.empty": _empty,
     "certificate.expiring": _certificate,
     "certificate.expired": _certificate,

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from alerts.assign import stands_in
 from alerts.books import Gone, Record
-from alerts.calendars import Absence, Roster, Span, stamp
+from alerts.calendars import FOREVER, Absence, Roster, Span, spans, stamp
 from alerts.people import WARN_DAYS, Staff
 from alerts.years import WARN_DAYS as CALENDAR_DAYS
 from alerts.years import Years
 from gateway.errors import BadInput, Conflict, Forbidden, NotFound
-from gateway.model import Command, Event, Ms, Role
+from gateway.model import Command, Event, Ms, Role, Text
 
 HOUR: Ms = 3_600_000
 DAY: Ms = 24 * HOUR
@@ -24,9 +25,12 @@ LEADS = (7, 1)
 """Days ahead of an empty shift."""
 LONGEST = 366 * DAY
 _LEAD: frozenset[Role] = frozenset({"supervisor", "manager", "admin"})
+_ALL: frozenset[Role] = frozenset({"operator", "technician", "contractor", *_LEAD})
 MAY: Mapping[str, frozenset[Role]] = {
-    "leave.ask": frozenset({"operator", "technician", "contractor", *_LEAD}),
-    "leave.withdraw": frozenset({"operator", "technician", "contractor", *_LEAD}),
+    "leave.ask": _ALL,
+    "leave.withdraw": _ALL,
+    "leave.accept": _ALL,
+    "leave.decline": _ALL,
     "leave.approve": _LEAD,
     "leave.refuse": _LEAD,
 }
@@ -37,7 +41,8 @@ MAY: Mapping[str, frozenset[Role]] = {
 class Leave:
     """Leave, or a swap: `stand_in` takes the person's shifts in [start, end).
 
-    state: asked, approved, refused, withdrawn; only an approved one changes who is on duty.
+    state: asked, approved, refused, declined (by the stand-in), withdrawn; only an approved one changes who
+    is on duty · accepted_at: when the stand-in said yes, without which it is not approved.
     """
 
     id: str
@@ -55,6 +60,7 @@ class Leave:
     decided_at: Ms | None = None
     note: str = ""
     version: int = 1
+    accepted_at: Ms | None = None
 
 
 class StaffBook:
@@ -116,7 +122,10 @@ class StaffBook:
     # ── leave ─────────────────────────────────────────────────────────────────────────────────────
 
     def command(self, cmd: Command) -> tuple[list[Event], dict[str, Any]]:
-        """`leave.ask` (subject: the person); `leave.approve`, `leave.refuse`, `leave.withdraw` (a leave)."""
+        """`leave.ask` (subject: the person); of a leave `approve`, `refuse`, `withdraw`.
+
+        `leave.accept` and `leave.decline` are the words of whoever is to stand in.
+        """
         if cmd.kind not in MAY:
             raise BadInput(f"there is no command {cmd.kind!r}", field="kind", hint=", ".join(MAY))
         if cmd.actor.role not in MAY[cmd.kind]:
@@ -128,7 +137,28 @@ class StaffBook:
             raise NotFound(f"there is no leave {cmd.subject!r}")
         if cmd.version is not None and cmd.version != leave.version:
             raise Conflict(f"changed by {leave.decided_by} at {stamp(leave.decided_at or 0)}; look again")
-        return self._withdraw(leave, cmd) if cmd.kind == "leave.withdraw" else self._decide(leave, cmd)
+        act = {
+            "leave.withdraw": self._withdraw, "leave.accept": self._answer, "leave.decline": self._answer,
+        }.get(cmd.kind, self._decide)  # fmt: skip
+        return act(leave, cmd)
+
+    def duties(self, person: str, estate: str, during: Span | None = None) -> frozenset[str]:
+        """The roles that the shifts give to a person in an estate, at any time or within a time."""
+        return frozenset(
+            s.role for s in self._plan.shifts
+            if s.estate in ("", estate) and person in dict(s.people)
+            and (during is None or next(spans(s.calendar, during[0]), (FOREVER,))[0] < during[1])
+        )  # fmt: skip
+
+    def _unfit(self, leave: Leave) -> Text | None:
+        """Why the stand-in cannot take the shifts of that time: who lacks what."""
+        roles = self.duties(leave.person, leave.estate, (leave.start, leave.end))
+        why = stands_in(leave.person, leave.stand_in, roles, (leave.start, leave.end), self.staff)
+        if why is None:
+            return None
+        one, other = self._name(leave.stand_in), self._name(leave.person)
+        zh, en = f"{one} 不能替 {other} 当班", f"{one} cannot stand in for {other}"
+        return {"zh": f"{zh}：{why['zh']}", "en": f"{en}: {why['en']}"}
 
     def _estate(self, person: str) -> str:
         """Where the person is stationed or, without a record, planned for a shift; else the first estate."""
@@ -163,21 +193,51 @@ class StaffBook:
         leave = Leave(
             f"lv-{cmd.id[-12:]}-{len(self.leaves) + 1}", person, estate, kind, start, end, stand_in,
             str(data.get("reason") or "")[:500], asked_by=cmd.actor.id, asked_at=cmd.received_at,
+            accepted_at=cmd.received_at if stand_in == cmd.actor.id else None,
         )  # fmt: skip
+        unfit = self._unfit(leave) if stand_in else None
+        if unfit:
+            said = f"{unfit['en']} ({unfit['zh']})"
+            raise BadInput(said, field="stand_in", hint="name somebody who has it")
         return self._keep(leave, "leave.asked", cmd)
 
-    def _decide(self, leave: Leave, cmd: Command) -> tuple[list[Event], dict[str, Any]]:
+    def _answer(self, leave: Leave, cmd: Command) -> tuple[list[Event], dict[str, Any]]:
+        """Yes or no of whoever is to stand in."""
+        if cmd.actor.id != leave.stand_in:
+            raise Forbidden("only who is asked to stand in answers")
+        self._open(leave)
+        if cmd.kind == "leave.decline":
+            return self._keep(self._decided(leave, "declined", cmd), "leave.declined", cmd)
+        if leave.accepted_at is not None:
+            raise Conflict(f"already accepted by {leave.stand_in} at {stamp(leave.accepted_at)}")
+        self._fit(leave)
+        said = replace(leave, accepted_at=cmd.received_at, version=leave.version + 1)
+        return self._keep(said, "leave.accepted", cmd)
+
+    def _open(self, leave: Leave) -> None:
         if leave.state != "asked":
             when = stamp(leave.decided_at or leave.asked_at)
             raise Conflict(f"already {leave.state} by {leave.decided_by or leave.asked_by} at {when}")
+
+    def _fit(self, leave: Leave) -> None:
+        unfit = self._unfit(leave)  # a certificate may have ended since it was asked
+        if unfit:
+            raise Forbidden(f"{unfit['en']} ({unfit['zh']})")
+
+    def _decide(self, leave: Leave, cmd: Command) -> tuple[list[Event], dict[str, Any]]:
+        self._open(leave)
         if cmd.actor.id in (leave.person, leave.stand_in):
             raise Forbidden("nobody decides on their own leave or swap; another supervisor can")
+        if cmd.kind == "leave.approve" and leave.stand_in:
+            if leave.accepted_at is None:
+                raise Conflict(f"{self._name(leave.stand_in)} has not said yes to standing in")
+            self._fit(leave)
         state = "approved" if cmd.kind == "leave.approve" else "refused"
         return self._keep(self._decided(leave, state, cmd), f"leave.{state}", cmd)
 
     def _withdraw(self, leave: Leave, cmd: Command) -> tuple[list[Event], dict[str, Any]]:
         if leave.state not in ("asked", "approved"):
-            raise Conflict(f"already {leave.state} by {leave.decided_by}")
+            raise Conflict(f"already {leave.state} by {leave.decided_by} at {stamp(leave.decided_at or 0)}")
         if cmd.actor.id != leave.person and cmd.actor.role not in _LEAD:
             raise Forbidden("only the person or a supervisor takes it back")
         return self._keep(self._decided(leave, "withdrawn", cmd), "leave.withdrawn", cmd)
@@ -196,9 +256,11 @@ class StaffBook:
         self._apply()
         opened = [g for g in self._empty(leave) if g not in before]
         body = asdict(leave)
+        names = {i: self._name(i) for i in (leave.person, leave.stand_in) if i}
+        duties = sorted(self.duties(leave.person, leave.estate, (leave.start, leave.end)))
         event = Event(
             f"{kind}:{cmd.id}", leave.estate, cmd.received_at, kind, leave.id, cmd.actor.id,
-            data={**body, "empty": opened},
+            data={**body, "empty": opened, "names": names, "duties": duties},
         )  # fmt: skip
         return [event], {"leave": body, "empty": opened}
 

@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from alerts.alarms_state import alarm_id
 from alerts.checklists import templates_of
 from alerts.desk import Dispatch, Outcome
+from alerts.escalation import next_at
 from alerts.matrix import EVENTS
 from alerts.orders_state import ENDED, FLOW, PATH, OrderState
 from alerts.plans import PlanBook
@@ -150,6 +151,14 @@ class OrderMachine(RuleBasedStateMachine):
                 assert o.confirmed or "second" not in o.needs
                 assert o.costs_confirmed or "costs" not in o.needs
                 assert o.confirmed.get("by") not in (o.by[OrderState.DONE], o.assignee)
+
+    @invariant()
+    def timers_are_those_that_a_look_at_every_order_finds(self) -> None:
+        book = self.desk.orders
+        for o in book.orders.values():
+            assert book.timers.at(o.id) == o.keep.next_at == next_at(o, book.calendar(o))
+        plain = sum(o.keep.next_at is not None for o in book.orders.values())
+        assert len(book.timers) == plain, "nothing of orders that are forgotten"
 
     @invariant()
     def nothing_goes_back(self) -> None:

@@ -1,3 +1,4 @@
+import re
 from datetime import date
 from typing import Any
 
@@ -11,13 +12,15 @@ from alerts.matrix import Duty, Matrix
 from alerts.people import Certificate, Demands, Person, Reach, Staff, demands_of, midnight_after, people_of
 from alerts.staffing import StaffBook
 from gateway.config import yamlmarks
-from gateway.errors import BadInput, Problems
+from gateway.errors import BadInput, Forbidden, Problems
 from gateway.model import Asset
 from tests.unit.alerts_life.life_kit import (
     ASSETS,
     DEFAULTS,
+    LEAD,
     T0,
     ZONE,
+    cmd,
     default_roles,
     default_rows,
     find,
@@ -191,3 +194,45 @@ def test_orders_of_one_turn_are_spread_over_who_can() -> None:
     desk.step(found, T0)
     assert sorted(o.assignee for o in desk.orders.orders.values()) == ["a", "b"]
     assert assigner.load() == {"a": 1, "b": 1}
+
+
+# who is named, what is said ("" : the order goes to that person)
+NAMED = [
+    ("a", ""),
+    ("b", "Bo cannot do this work: no Special equipment operator, lift repair (T)"),
+    ("c", "Cy cannot do this work: certificate T-2 ended on 2026-09-20"),
+    ("pm", ""),  # who leads may get it, to direct it
+    ("stranger", ""),  # an outside firm answers for its own people
+    ("TE", ""),  # a duty: who takes it is judged when it is accepted
+]
+
+
+@pytest.mark.parametrize("act", ["reassign", "handover"])
+@pytest.mark.parametrize(("to", "said"), NAMED)
+def test_an_order_is_not_given_to_somebody_without_the_certificate(act: str, to: str, said: str) -> None:
+    desk = make_desk()
+    people = staff(person("a"), person("b", ()), person("c", OLD))
+    shifts = roster("a", "b", "c")
+    book = StaffBook({"e1": "f"}, NAMES, roster=shifts, staff=people)
+    desk.orders.assigner = Assigner(book, desk.orders.orders, ASSETS)
+    desk.step([find("lift.stop", "lift", T0)], T0)
+    (order,) = desk.orders.orders.values()
+    before = order.as_record()
+    if said:
+        with pytest.raises(Forbidden, match=re.escape(said)) as e:
+            desk.command(cmd(f"order.{act}", order.id, T0 + 1, LEAD, to=to))
+        assert "不能承接此工作" in str(e.value)
+        assert order.as_record() == before
+        return
+    desk.command(cmd(f"order.{act}", order.id, T0 + 1, LEAD, to=to))
+    assert to in (order.assignee, order.party)
+
+
+def test_a_drill_is_given_to_anybody() -> None:
+    desk = make_desk()
+    book = StaffBook({"e1": "f"}, NAMES, roster=roster("a", "b"), staff=staff(person("b", ())))
+    desk.orders.assigner = Assigner(book, desk.orders.orders, ASSETS)
+    desk.command(cmd("drill.start", "lift", T0))
+    (order,) = desk.orders.orders.values()
+    desk.command(cmd("order.reassign", order.id, T0 + 1, LEAD, to="b"))
+    assert order.assignee == "b"

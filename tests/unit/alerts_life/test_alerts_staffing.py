@@ -5,17 +5,20 @@ import pytest
 
 from alerts.bands import Week
 from alerts.calendars import Roster
-from alerts.people import Certificate, Person, Staff
+from alerts.people import Certificate, Person, Staff, demands_of
 from alerts.people_notices import people_notices
 from alerts.staffing import DAY, HOUR, StaffBook
 from alerts.years import Years, years_of
+from gateway.config import yamlmarks
 from gateway.errors import BadInput, Conflict, Forbidden, NotFound
 from gateway.model import Actor, Event, Scope
-from tests.unit.alerts_life.life_kit import LEAD, LIFT_TECH, ZONE, cmd
+from tests.unit.alerts_life.life_kit import DEFAULTS, LEAD, LIFT_TECH, ZONE, cmd
 
 NAMES = {"li": "Li", "wu": "Wu", "zhao": "Zhao"}
 FIRMS = {"e1": "f1", "e2": "f2"}
 BOSS = Actor("boss", "Boss", "manager")
+WU = Actor("wu", "Wu", "technician", frozenset({"CR"}))
+DEMANDS = demands_of(yamlmarks.load(DEFAULTS / "certificates.yaml")[0])
 
 
 def sh(*parts: int) -> int:
@@ -37,7 +40,7 @@ def make(shifts: list[dict[str, Any]] = SHIFTS, *people: Person, years: Years | 
 
 
 def leave(book: StaffBook, **k: Any) -> str:
-    data = {"start": MONDAY + 2 * DAY, "end": MONDAY + 3 * DAY, "reason": "wedding", **k}
+    data: dict[str, Any] = {"start": MONDAY + 2 * DAY, "end": MONDAY + 3 * DAY, "reason": "wedding", **k}
     _, answer = book.command(cmd("leave.ask", "li", MONDAY, LIFT_TECH, **data))
     return str(answer["leave"]["id"])
 
@@ -68,9 +71,19 @@ def test_leave_holds_once_a_supervisor_approved_it_and_says_which_shift_it_empti
     assert book.roster.on_duty("TE", "e1", in_it) == (("li", "Li"),)
 
 
-def test_a_swap_puts_the_other_person_into_the_shift() -> None:
+def test_a_swap_puts_the_other_person_into_the_shift_once_that_person_said_yes() -> None:
     book = make()
     id_ = leave(book, swap=True, stand_in="wu")
+    with pytest.raises(Conflict, match="Wu has not said yes"):
+        book.command(cmd("leave.approve", id_, MONDAY, BOSS))
+    for other in (LIFT_TECH, BOSS):
+        with pytest.raises(Forbidden, match="only who is asked"):
+            book.command(cmd("leave.accept", id_, MONDAY, other))
+    (event,), _ = book.command(cmd("leave.accept", id_, MONDAY, WU))
+    assert (event.kind, event.data["accepted_at"], event.data["state"]) == ("leave.accepted", MONDAY, "asked")
+    with pytest.raises(Conflict, match="already accepted by wu"):
+        book.command(cmd("leave.accept", id_, MONDAY + 1, WU))
+    assert book.roster.on_duty("TE", "e1", MONDAY + 2 * DAY) == (("li", "Li"),), "not approved yet"
     _, answer = book.command(cmd("leave.approve", id_, MONDAY, BOSS))
     assert answer["empty"] == []
     assert book.roster.on_duty("TE", "e1", MONDAY + 2 * DAY) == (("wu", "Wu"),)
@@ -123,6 +136,114 @@ def test_who_may_ask_and_decide() -> None:
         book.command(cmd("leave.approve", id_, MONDAY, BOSS))
     with pytest.raises(Conflict, match="look again"):
         book.command(cmd("leave.approve", id_, MONDAY, BOSS, version=1))
+
+
+def test_who_is_asked_to_stand_in_hears_of_it_and_may_say_no() -> None:
+    book = make()
+    data: dict[str, Any] = {
+        "start": MONDAY + 2 * DAY,
+        "end": MONDAY + 3 * DAY,
+        "swap": True,
+        "stand_in": "wu",
+    }
+    asked, answer = book.command(cmd("leave.ask", "li", MONDAY, LIFT_TECH, **data))
+    (notice,) = people_notices(asked, ZONE)
+    assert (notice.to, notice.person, notice.channel) == ("TE", "wu", "push")
+    assert "Li" in notice.title["en"]
+    assert "11-25 08:00 – 11-26 08:00" in notice.body["zh"]
+    id_ = answer["leave"]["id"]
+    said, answer = book.command(cmd("leave.decline", id_, MONDAY, WU, reason="away myself"))
+    assert (answer["leave"]["state"], answer["leave"]["note"]) == ("declined", "away myself")
+    assert [n.to for n in people_notices(said, ZONE)] == ["DM"]
+    with pytest.raises(Conflict, match="already declined by wu at 2026-11-23"):
+        book.command(cmd("leave.approve", id_, MONDAY, BOSS))
+    book.command(cmd("leave.ask", "li", MONDAY, LIFT_TECH, **data))  # another one may be asked now
+
+
+def test_who_asks_for_a_swap_with_oneself_has_said_yes() -> None:
+    book = make()
+    boss = Actor("zhao", "Zhao", "supervisor")
+    data: dict[str, Any] = {
+        "start": MONDAY + 2 * DAY,
+        "end": MONDAY + 3 * DAY,
+        "swap": True,
+        "stand_in": "zhao",
+    }
+    asked, answer = book.command(cmd("leave.ask", "li", MONDAY, boss, **data))
+    assert answer["leave"]["accepted_at"] == MONDAY
+    assert not list(people_notices(asked, ZONE))
+    book.command(cmd("leave.approve", answer["leave"]["id"], MONDAY, BOSS))
+    assert book.roster.on_duty("TE", "e1", MONDAY + 2 * DAY) == (("zhao", "Zhao"),)
+
+
+def certified(id_: str, expires: date | None) -> Person:
+    held = (Certificate("electrician", "E-1", expires),) if expires else ()
+    return Person(id_, NAMES[id_], "e1", certificates=held)
+
+
+# li's certificate, wu's, and what is said (the swap is on November 25, 8:00, to 26, 8:00)
+STAND_INS = [
+    (date(2027, 5, 1), date(2027, 5, 1), ""),
+    (date(2027, 5, 1), date(2026, 11, 26), ""),
+    (date(2027, 5, 1), date(2026, 11, 25), "certificate E-1 ended on 2026-11-25"),
+    (date(2027, 5, 1), None, "no Electrician, low voltage"),
+    (None, None, ""),  # li may not do it either: the shift loses nothing
+    (date(2026, 11, 1), None, ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("mine", "theirs", "said"), STAND_INS)
+def test_a_stand_in_has_the_certificates_that_the_shift_needs(
+    mine: date | None, theirs: date | None, said: str
+) -> None:
+    book = make(SHIFTS, certified("li", mine), certified("wu", theirs))
+    book.staff = Staff(book.staff.people.values(), DEMANDS, Week(ZONE))
+    if not said:
+        id_ = leave(book, swap=True, stand_in="wu")
+        book.command(cmd("leave.accept", id_, MONDAY, WU))
+        book.command(cmd("leave.approve", id_, MONDAY, BOSS))
+        return
+    with pytest.raises(BadInput, match=f"Wu cannot stand in for Li: TE .*: {said}") as e:
+        leave(book, swap=True, stand_in="wu")
+    assert e.value.field == "stand_in"
+    assert "Wu 不能替 Li 当班" in str(e.value)
+
+
+def test_a_certificate_that_is_taken_away_after_the_yes_stops_the_approval() -> None:
+    book = make(SHIFTS, certified("li", date(2027, 5, 1)), certified("wu", date(2027, 5, 1)))
+    book.staff = Staff(book.staff.people.values(), DEMANDS, Week(ZONE))
+    id_ = leave(book, swap=True, stand_in="wu")
+    book.command(cmd("leave.accept", id_, MONDAY, WU))
+    book.use_staff(Staff([certified("li", date(2027, 5, 1)), certified("wu", None)], DEMANDS, Week(ZONE)))
+    with pytest.raises(Forbidden, match="Wu cannot stand in for Li"):
+        book.command(cmd("leave.approve", id_, MONDAY, BOSS))
+    assert book.leaves[id_].state == "asked"
+
+
+def test_only_the_shifts_within_the_time_count() -> None:
+    shifts: list[dict[str, Any]] = [
+        {"duty": "CR", "people": ["li"], "estate": "e1", "days": ["wed"]},
+        {"duty": "TE", "people": ["li"], "estate": "e1", "days": ["sun"]},
+    ]
+    book = make(shifts, certified("li", date(2027, 5, 1)), certified("wu", None))
+    book.staff = Staff(book.staff.people.values(), DEMANDS, Week(ZONE))
+    assert book.duties("li", "e1") == {"CR", "TE"}
+    leave(
+        book, swap=True, stand_in="wu"
+    )  # Wednesday morning to Thursday: the electrician's shift is on Sunday
+
+
+def test_a_leave_of_before_stand_ins_were_asked_loads() -> None:
+    book = make()
+    id_ = leave(book, swap=True, stand_in="wu")
+    (record,) = [r for r in book.dump() if r[0] == "leave"]
+    old = {k: v for k, v in record[3].items() if k != "accepted_at"}
+    fresh = make()
+    fresh.load("leave", id_, old)
+    with pytest.raises(Conflict, match="has not said yes"):
+        fresh.command(cmd("leave.approve", id_, MONDAY, BOSS))
+    fresh.load("leave", id_, {**old, "state": "approved"})
+    assert fresh.roster.on_duty("TE", "e1", MONDAY + 2 * DAY) == (("wu", "Wu"),), "what was approved holds on"
 
 
 # ── what runs out ─────────────────────────────────────────────────────────────────────────────────
