@@ -29,7 +29,10 @@ def not_while_abnormal(book: OrderBook, order: Order, cmd: Command) -> None:
     if order.state is not OrderState.DONE or order.drill or not active:
         return
     known = [book.alarms[a] for a in active if a in book.alarms]
-    zh, en = (sign.join(a.name.get(k, a.rule) for a in known) for k, sign in (("zh", "、"), ("en", ", ")))
+    zh, en = (
+        sign.join(dict.fromkeys(a.name.get(k, a.rule) for a in known))
+        for k, sign in (("zh", "、"), ("en", ", "))
+    )
     reason = (
         f"the sensor still says abnormal: {en}; repair it, or a supervisor overrides (传感器仍显示异常：{zh})"
     )

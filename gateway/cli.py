@@ -66,6 +66,9 @@ def demo(
     summary: Annotated[
         Path | None, typer.Option("--summary", metavar="FILE.json", help="write the balance here")
     ] = None,
+    cast: Annotated[
+        bool, typer.Option(help="people act in the first telling of the story; --no-cast: only you do")
+    ] = True,
 ) -> None:
     """Simulated estates on real Modbus TCP and RTU, everything embedded.
 
@@ -83,8 +86,9 @@ def demo(
     setup_logging(None, "demo")
     chosen = f"{store}={url}" if url else store
     options = DemoOptions(
-        duration(for_) if for_ else None, estates, speed, port, data, seed, chosen, lan, scenario, summary
-    )
+        duration(for_) if for_ else None, estates, speed, port, data, seed, chosen, lan, scenario, summary,
+        cast,
+    )  # fmt: skip
     sys.exit(run_until_signalled(run_demo(options, Console())))
 
 

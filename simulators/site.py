@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -10,6 +11,10 @@ import yaml
 
 from gateway.model import Text
 from simulators.layout import AssetPlan, DevicePlan, EstatePlan, Layout, text
+from simulators.people import people, shifts, staff
+
+EXAMPLE_DAY = date(2026, 3, 2)
+"""The day from which the certificates of examples/demo.yaml are counted."""
 
 FIRMS: Mapping[str, tuple[Text, str]] = {
     "ankang": (text("安康物业", "Ankang Property Services"), "023-5550-0100"),
@@ -28,8 +33,19 @@ CONTRACTORS: tuple[tuple[str, Text, str, str], ...] = (
 """(id, name, 24-hour phone, duty role)."""
 
 
-def site_dict(layout: Layout, endpoints: Mapping[str, str]) -> dict[str, Any]:
-    """The site as plain data. `endpoints`: URL by line id, as `serve` or `planned_lines` gives them."""
+CHANNELS: tuple[Mapping[str, str], ...] = (
+    {"id": "local", "url": "file:notices.jsonl"},
+    {"id": "sms", "url": "file:sms.jsonl"},
+    {"id": "voice", "url": "file:voice.jsonl"},
+)
+"""What telephones would get stands in files; a ladder that says sms or voice finds its channel by name."""
+
+
+def site_dict(layout: Layout, endpoints: Mapping[str, str], today: date = EXAMPLE_DAY) -> dict[str, Any]:
+    """The site as plain data. `endpoints`: URL by line id, as `serve` or `planned_lines` gives them.
+
+    today: the day from which the ends of certificates are counted.
+    """
     firms = list(dict.fromkeys(e.firm for e in layout.estates))
     return {
         "site": {"id": "steward-demo", "name": dict(text("智慧物业演示", "Steward demonstration")),
@@ -45,9 +61,10 @@ def site_dict(layout: Layout, endpoints: Mapping[str, str]) -> dict[str, Any]:
             {"id": e.gateway, "estate": e.id, "lines": _lines(layout, e.id, endpoints)}
             for e in layout.estates
         ],
-        "shifts": _shifts(layout),
-        "people": _people(layout, firms),
-        "channels": [{"id": "local", "url": "file:notices.jsonl"}],
+        "shifts": shifts(layout),
+        "people": people(firms),
+        "staff": staff(layout, today),
+        "channels": [dict(c) for c in CHANNELS],
     }  # fmt: skip
 
 
@@ -106,52 +123,3 @@ def _device(d: DevicePlan) -> dict[str, Any]:
     if d.period_s:
         out["period_s"] = d.period_s
     return out
-
-
-# ── people ────────────────────────────────────────────────────────────────────────────────────────────
-
-_TEAM: tuple[tuple[str, str, str, list[str], list[str] | None, str], ...] = (
-    ("operator", "陈静 Chen Jing", "operator", ["CR"], None, "023-5550-0401"),
-    ("technician", "李强 Li Qiang", "technician", ["TE"], None, "023-5550-0402"),
-    ("lift-tech", "周伟 Zhou Wei", "contractor", ["LM"], ["elevator"], "023-5550-0301"),
-    ("supervisor", "王芳 Wang Fang", "supervisor", ["PM"], None, "023-5550-0403"),
-    ("manager", "赵敏 Zhao Min", "manager", ["DM"], None, "023-5550-0404"),
-    ("display", "大屏 Wall", "display", [], None, ""),
-)
-"""(id, name, access role, duty roles, systems, phone) of each firm."""
-
-
-def _people(layout: Layout, firms: list[str]) -> list[dict[str, Any]]:
-    """The first firm's team has plain ids; another firm's ids begin with the firm's."""
-    people: list[dict[str, Any]] = []
-    for n, firm in enumerate(firms):
-        for id_, name, role, duties, systems, phone in _TEAM:
-            person: dict[str, Any] = {"id": id_ if n == 0 else f"{firm}-{id_}", "name": name, "role": role}
-            if duties:
-                person["duties"] = list(duties)
-            person["firms"] = [firm]
-            if systems:
-                person["systems"] = list(systems)
-            if phone:
-                person["phone"] = phone
-            people.append(person)
-    people.append({"id": "regulator", "name": "街道办 Sub-district office", "role": "regulator",
-                   "duties": ["ST"]})  # fmt: skip
-    people.append({"id": "admin", "name": "系统管理员 Administrator", "role": "admin"})
-    return people
-
-
-def _shifts(layout: Layout) -> list[dict[str, Any]]:
-    """The control room day and night, everybody else always; the demonstration is never without people."""
-    first = layout.estates[0].firm
-    shifts: list[dict[str, Any]] = []
-    for estate in layout.estates:
-        who = "" if estate.firm == first else f"{estate.firm}-"
-        for start, end in (("08:00", "20:00"), ("20:00", "08:00")):
-            shifts.append(
-                {"duty": "CR", "people": [f"{who}operator"], "estate": estate.id, "from": start, "to": end}
-            )
-        for duty, person in (("TE", "technician"), ("LM", "lift-tech"), ("PM", "supervisor"),
-                             ("DM", "manager")):  # fmt: skip
-            shifts.append({"duty": duty, "people": [f"{who}{person}"], "estate": estate.id})
-    return shifts

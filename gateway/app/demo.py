@@ -12,17 +12,20 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
 import yaml
 from rich.console import Console
+from rich.markup import escape
 
 from gateway.adapters.children import Child, Supervisor
 from gateway.adapters.tls import TlsPlaces
 from gateway.app.client import Client
 from gateway.app.context import DEMO, ClockOrigin, Places
+from gateway.app.demo_cast import SCENARIO, Cast
 from gateway.app.edge_orders import orders
 from gateway.app.guard import refuse_second
 from gateway.app.lan import PhoneCodes, certify, lan_address
@@ -46,7 +49,8 @@ DRAIN_S = 30.0
 class DemoOptions:
     """`for_s`: real seconds, None: until Ctrl-C · data None: a folder that is removed at the end.
 
-    lan: the pages by HTTPS for the whole network; broker and devices stay on this machine.
+    lan: the pages by HTTPS for the whole network; broker and devices stay on this machine · cast: people act
+    in the first telling of the story.
     """
 
     for_s: float | None = None
@@ -59,6 +63,7 @@ class DemoOptions:
     lan: bool = False
     scenario: str = "demo"
     summary: Path | None = None
+    cast: bool = True
 
 
 @dataclass
@@ -74,6 +79,7 @@ class Demo:
     story: Story
     began: float
     phone: PhoneCodes | None = None
+    cast: Cast | None = None
     clock: Clock = field(init=False)
 
     def __post_init__(self) -> None:
@@ -120,7 +126,8 @@ async def _demo(
     places.logs.mkdir(parents=True, exist_ok=True)
     async with Supervisor() as supervisor:
         ready = await _simulators(options, origin, folder, supervisor, clock)
-        setup, passwords = _site(options, folder, ready)
+        today = datetime.fromtimestamp(clock.now() / 1000, UTC).date()
+        setup, passwords = _site(options, folder, ready, today)
         check_speed(setup, options.speed)
         extra = {DEMO: orjson.dumps({"control": ready["control"], "passwords": passwords}).decode()}
         address = lan_address() if options.lan else ""
@@ -130,13 +137,33 @@ async def _demo(
         run = Options(folder, options.port, host, options.store, extra=extra)
         async with station(setup, run, origin) as here:
             client = Client(here.url, TlsPlaces(folder).trusted())
-            story = Story(setup, console)
+            story = Story(setup, console, here.url)
             phone = PhoneCodes(here.url, address, console) if address else None
             demo = Demo(here, options, client, passwords, truth, str(ready["control"]), story, began, phone)
             admin = next(p.id for p in setup.site.file.people if p.role == "admin")
             await _until_in(demo, admin)
+            if options.cast and options.scenario == SCENARIO:
+                demo.cast = _cast(demo, console)
             await send(demo.control, {"do": "begin"})
-            yield demo
+            try:
+                yield demo
+            finally:
+                if demo.cast is not None:
+                    await demo.cast.end()
+
+
+def _cast(demo: Demo, console: Console) -> Cast:
+    """The people who act; each comes in by the own name and password."""
+
+    def enter(person: str) -> Client:
+        client = Client(demo.station.url, TlsPlaces(demo.station.options.data).trusted())
+        client.login(person, demo.passwords[person])
+        return client
+
+    async def repair(fault: str, asset: str) -> None:
+        await send(demo.control, {"do": "clear", "kind": fault, "asset": asset})
+
+    return Cast(enter, repair, demo.clock, lambda text: console.print(f"[dim]{escape(text)}[/dim]"))
 
 
 async def _until_in(demo: Demo, user: str) -> None:
@@ -178,9 +205,11 @@ def _ready(log: Path) -> dict[str, Any]:
     return {}
 
 
-def _site(options: DemoOptions, folder: Path, ready: dict[str, Any]) -> tuple[Setup, dict[str, str]]:
+def _site(
+    options: DemoOptions, folder: Path, ready: dict[str, Any], today: date
+) -> tuple[Setup, dict[str, str]]:
     """The demo's site file, written as an integrator would, then read like any other."""
-    site = site_dict(demo_layout(options.estates), ready["lines"])
+    site = site_dict(demo_layout(options.estates), ready["lines"], today)
     path = folder / "site.yaml"
     path.write_text(yaml.safe_dump(site, allow_unicode=True, sort_keys=False), encoding="utf-8")
     kept = folder / "demo-passwords.json"
@@ -200,6 +229,12 @@ async def _show(demo: Demo, console: Console) -> None:
     console.print("演示账户 demo users (Ctrl-C ends):")
     for person in demo.station.setup.site.file.people:
         console.print(f"  {person.role:<11} {person.id:<14} {demo.passwords[person.id]}   {person.name}")
+    if demo.cast is not None:
+        console.print(
+            "演员只演第一遍，之后都归您；--no-cast 一开始就不演 · "
+            "people act in the first telling only, then all is yours; --no-cast: never",
+            soft_wrap=True,
+        )
     console.print()
     if demo.phone is not None:
         demo.phone.warn()
@@ -210,9 +245,11 @@ async def _watch(demo: Demo, console: Console) -> None:
     end = None if demo.options.for_s is None else demo.began + demo.options.for_s
     while end is None or demo.clock.monotonic() < end:
         try:
-            await asyncio.to_thread(
+            fresh = await asyncio.to_thread(
                 demo.story.follow, demo.client, demo.clock.monotonic() - demo.began, demo.clock.now()
             )
+            if demo.cast is not None:
+                demo.cast.hear(fresh)
             if demo.phone is not None:
                 await asyncio.to_thread(demo.phone.follow, demo.client)
         except (Retryable, Forbidden) as e:

@@ -60,8 +60,8 @@ def test_the_demonstration_begins_with_something_to_see_and_puts_everything_righ
     assert min(x.detectable_from for x in sim.truth) <= START + 5_000
     rules = {x.expect.rule for x in sim.truth if x.expect}
     assert rules >= {
-        "water.pump_fault", "water.out_p_low", "lift.entrapment", "manhole.tilt", "fire.alarm",
-        "drain.level_high",
+        "drain.both_pumps_fault", "fire.alarm", "manhole.tilt", "power.outage", "generator.fail_to_start",
+        "drain.level_high", "call.active",
     }  # fmt: skip
     assert sim.faults.active == {}, "everything is repaired at the end"
 
@@ -73,7 +73,7 @@ def test_a_story_that_is_held_begins_when_it_is_told_to() -> None:
     assert sim.truth == []
     sim.begin()
     sim.step(START + 105_000)
-    assert sim.truth[0].t == START + 102_000
+    assert sim.truth[0].t == START + 101_000
 
 
 def test_a_story_may_repeat(tmp_path: Path) -> None:
