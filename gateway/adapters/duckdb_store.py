@@ -2,12 +2,14 @@
 # ruff: noqa: S608
 """Samples in DuckDB: a hot table and one sorted Parquet file per sealed day (ports.SampleStore).
 
-FOLDER/points.duckdb holds what is not sealed, FOLDER/cold/YYYY-MM-DD.parquet (UTC days) the rest. One process
-owns both; threads get cursors. Measured reasons for this form: docs/adr/0003-stores.md.
+FOLDER/points.duckdb holds what is not sealed, FOLDER/cold/YYYY-MM-DD.parquet (UTC days) the rest, and
+FOLDER/roll/YYYY-MM.parquet quarters of an hour of sealed days for long windows and for after the days are
+dropped. One process owns all; threads get cursors. Measured reasons for this form: docs/adr/0003-stores.md.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -18,14 +20,18 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.adapters import duckdb_coarse as coarse
 from gateway.adapters.columns import BAD_FROM, DAY, Keys, Newest, bucket_start, checked, first_wins
-from gateway.adapters.duckdb_cold import Cold
+from gateway.adapters.duckdb_cold import HOUR, Cold, Span, day_span, hour_span
 from gateway.adapters.duckdb_file import FILE, connect, failures, move_aside
+from gateway.adapters.duckdb_rolls import Rolls
 from gateway.adapters.files import replaced
 from gateway.adapters.gate import Gate
 from gateway.adapters.store_errors import StoreDamaged
 from gateway.model import MessageKey, Ms, Samples
-from gateway.ports import Buckets
+from gateway.ports import Buckets, Shares
+
+log = logging.getLogger(__name__)
 
 _JOIN_KEYS_AFTER = 50_000  # single key rows; then they are rewritten as ranges
 
@@ -44,6 +50,7 @@ class DuckStore:
         self._write = threading.RLock()
         self._gate = Gate()
         self._cold = Cold(self.folder / "cold")
+        self._rolls = Rolls(self.folder / "roll", self._cold)
         self._newest = Newest()
         self._keys = Keys()
         self._single_keys = 0
@@ -60,6 +67,7 @@ class DuckStore:
         try:
             with failures(self.path):
                 self._cold.recover(self._con)
+                self._rolls.recover(self._con)
                 self._load()
         except BaseException:
             self._con.close()
@@ -164,7 +172,15 @@ class DuckStore:
         return _samples(np.full(len(found["t"]), series), found)
 
     def buckets(self, series: int, start: Ms, end: Ms, n: int) -> Buckets:
-        """[start, end) in n equal buckets; the edges are those of `columns.bucketed`."""
+        """[start, end) in n equal buckets; the edges are those of `columns.bucketed`.
+
+        Buckets of 75 minutes and more are made of the roll-ups' quarters of an hour where a day is sealed;
+        all are for days whose rows have been dropped.
+        """
+        p = self._plan(start, end)
+        if (end - start) // n >= coarse.COARSE or self._rolls.gone() & set(p.rolled):
+            with self._reader() as cursor:
+                return coarse.buckets(cursor, self._cold, self._rolls, p, series, n)
         found = self._query(
             "select (t - $start) * $n // ($end - $start) as k, min(v) as low, max(v) as high, avg(v) as mean,"
             " count(*) as n from {points} where series = $series and t >= $start and t < $end"
@@ -177,6 +193,18 @@ class DuckStore:
         k = np.asarray(found["k"], np.int64)
         low, high, mean = (np.asarray(found[name], np.float64) for name in ("low", "high", "mean"))
         return Buckets(bucket_start(k, start, end, n), low, high, mean, np.asarray(found["n"], np.int64))
+
+    def shares(self, series: Sequence[int], start: Ms, end: Ms) -> Shares:
+        """How long each series was on, and known, within [start, end); sealed days from roll-ups."""
+        if not len(series):
+            return Shares(np.empty(0, np.uint32), np.empty(0, np.int64), np.empty(0, np.int64))
+        p = self._plan(start, end, but=set(self.days()))
+        with self._reader() as cursor:
+            return coarse.shares(cursor, self._cold, self._rolls, p, series)
+
+    def _plan(self, start: Ms, end: Ms, but: set[Ms] | None = None) -> coarse.Plan:
+        whole = set(range(start // DAY * DAY, end, DAY)) if self._cold.twice else set[Ms]()
+        return coarse.plan(self._rolls, start, end, whole | (but or set()))
 
     def latest(self, series: Sequence[int], since: Ms) -> Samples:
         """The newest row of each series at or after `since`, by series."""
@@ -198,38 +226,89 @@ class DuckStore:
         """Run a question over hot rows and the days that touch [start, end), on a cursor of its own."""
         window = {"start": start, "end": end}
         values |= {name: value for name, value in window.items() if f"${name}" in sql}
-        with self._gate.shared(), failures(self.path), closing(self._con.cursor()) as cursor:
+        with self._reader() as cursor:
             points = self._cold.source(start, end)
             return dict(cursor.execute(sql.format(points=points), values).fetchnumpy())
+
+    @contextmanager
+    def _reader(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor for questions; files stay as they are meanwhile."""
+        with self._gate.shared(), failures(self.path), closing(self._con.cursor()) as cursor:
+            yield cursor
 
     # ── files ──
 
     def seal(self, day: Ms) -> int:
         """Move the UTC day that holds `day` into its Parquet file; rows in that file afterwards.
 
-        Safe to repeat (late rows are merged in) and at a crash between any two steps. Appending and reading
-        go on, but for the short exchange at the end.
+        Its roll-ups follow. Safe to repeat (late rows and hours are merged in) and at a crash between any two
+        steps. Appending and reading go on, but for the short exchange at the end. Rows of a day that has been
+        dropped are deleted with a warning: its roll-ups stand.
         """
-        day = day // DAY * DAY
+        span = day_span(day)
         with self._cold.alone(), failures(self.path):
-            with self._gate.shared(), closing(self._con.cursor()) as cursor:
-                half = self._cold.write_day(cursor, day)
-            if half is not None:
-                with self._write, self._gate.alone():
-                    self._cold.exchange(self._con, day, half)
-            with self._gate.shared(), closing(self._con.cursor()) as cursor:
-                return self._cold.rows(cursor, day)
+            if span.start in self._rolls.gone():
+                self._forget(span)
+                return 0
+            rows = self._seal(span)
+            self._roll_up()
+        return rows
+
+    def seal_hour(self, t: Ms) -> int:
+        """Move the hour that holds `t` into a file of its own until its day is sealed; rows in it."""
+        with self._cold.alone(), failures(self.path):
+            return self._seal(hour_span(t))
+
+    def _seal(self, span: Span) -> int:
+        with self._reader() as cursor:
+            half = self._cold.write(cursor, span)
+        if half is not None:
+            with self._write, self._gate.alone():
+                self._cold.exchange(self._con, span, half)
+        return self._cold.rows(span)
+
+    def _roll_up(self) -> None:
+        """Make the roll-ups of every sealed day that has none that stand."""
+        for day in self._rolls.stale():
+            with self._reader() as cursor:
+                half, known = self._rolls.write(cursor, day)
+            with self._gate.alone():
+                self._rolls.exchange(half, known)
+
+    def _forget(self, span: Span) -> None:
+        with self._write:
+            done = self._con.execute(f"delete from pts where t >= {span.start} and t < {span.end}").fetchone()
+        log.warning(
+            "rows of a day that was dropped came late day=%s rows=%d; they are left out, the roll-ups stand",
+            span.name,
+            done[0] if done else 0,
+        )
+
+    def hours(self) -> dict[Ms, int]:
+        """Rows in the hot table by the hour (UTC), oldest first."""
+        sql = f"select t // {HOUR} * {HOUR} as h, count(*) from pts group by 1 order by 1"
+        with self._reader() as cursor:
+            return {int(hour): int(n) for hour, n in cursor.execute(sql).fetchall()}
 
     def days(self) -> list[Ms]:
-        """Starts of the UTC days that have rows in the hot table, oldest first."""
+        """Starts of the UTC days that are not, or not wholly, in a file of their own, oldest first."""
         sql = f"select distinct t // {DAY} * {DAY} as d from pts order by 1"
-        with self._gate.shared(), failures(self.path), closing(self._con.cursor()) as cursor:
-            return [day for (day,) in cursor.execute(sql).fetchall()]
+        with self._reader() as cursor:
+            hot = {int(day) for (day,) in cursor.execute(sql).fetchall()}
+        return sorted(hot | self._cold.unmerged)
 
     def drop_before(self, day: Ms) -> None:
-        """Forget sealed days before the one that holds `day` (retention); their disk space comes back."""
-        with self._write, self._gate.alone():
-            self._cold.drop_before(day)
+        """Forget the rows of sealed days before the one that holds `day`; their disk space comes back.
+
+        Their roll-ups stay. Days without roll-ups that stand get them first.
+        """
+        with self._cold.alone(), failures(self.path):
+            self._roll_up()
+            with self._write, self._gate.alone():
+                for old in self._cold.drop_before(day):
+                    log.info(
+                        "rows of a day dropped by retention day=%s; its roll-ups stay", day_span(old).name
+                    )
 
     def flush(self) -> None:
         """Shorten the log: commits are durable and readable at once anyway."""
@@ -249,6 +328,7 @@ class DuckStore:
                 finally:
                     cursor.execute("detach copy_of_points")
             self._cold.copy_to(target / "cold")
+            self._rolls.copy_to(target / "roll")
 
     def close(self) -> None:
         """Let go; idempotent."""

@@ -27,11 +27,12 @@ from influxdb_client.rest import ApiException
 from urllib3.exceptions import HTTPError
 
 from gateway.adapters.columns import BAD_FROM, Newest, bucketed, checked, first_wins
+from gateway.adapters.held import shares_by_rows
 from gateway.adapters.influx_read import PromReader
 from gateway.adapters.sql_queue import SqlQueue
 from gateway.errors import BadInput, Retryable, WorkFailed
 from gateway.model import GOOD, MessageKey, Ms, Samples
-from gateway.ports import Buckets
+from gateway.ports import Buckets, Shares
 
 log = logging.getLogger(__name__)
 
@@ -208,6 +209,10 @@ class InfluxStore:
         if (end - start) % n:
             return bucketed(self.raw(series, start, end), start, end, n)
         return self._read.buckets(series, start, (end - start) // n, n)
+
+    def shares(self, series: Sequence[int], start: Ms, end: Ms) -> Shares:
+        """How long each series was on, and known: worked out here, from rows. Raises Retryable."""
+        return shares_by_rows(self.raw, series, start, end)
 
     def latest(self, series: Sequence[int], since: Ms) -> Samples:
         """The newest row of each series at or after `since`, by series. Raises Retryable."""

@@ -10,8 +10,9 @@ import numpy as np
 
 from gateway.adapters.columns import Keys, bucketed, checked
 from gateway.adapters.files import replaced
+from gateway.adapters.held import shares_by_rows
 from gateway.model import MessageKey, Ms, Samples
-from gateway.ports import Buckets
+from gateway.ports import Buckets, Shares
 
 
 class MemoryStore:
@@ -49,6 +50,10 @@ class MemoryStore:
     def buckets(self, series: int, start: Ms, end: Ms, n: int) -> Buckets:
         """[start, end) in n equal buckets."""
         return bucketed(self.raw(series, start, end), start, end, n)
+
+    def shares(self, series: Sequence[int], start: Ms, end: Ms) -> Shares:
+        """How long each series was on, and known."""
+        return shares_by_rows(self.raw, series, start, end)
 
     def latest(self, series: Sequence[int], since: Ms) -> Samples:
         """The newest row of each series at or after `since`."""

@@ -168,7 +168,9 @@ async def _serve(
             listening = _listening(setup, places, tls.trusted())
             group.create_task(serve(app, host, port, listening, cert), name="web")
             group.create_task(calls.run(), name="edge calls")
-            group.create_task(keep_house(samples, state, clock), name="housekeeping")
+            group.create_task(
+                keep_house(samples, state, clock, setup.site.file.store.keep_days), name="housekeeping"
+            )
             group.create_task(
                 answer_backups(options.data, state, samples, clock, setup.site.files), name="backups"
             )

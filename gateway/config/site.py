@@ -234,16 +234,25 @@ class Web(Strict):
 
 
 class Store(Strict):
-    """Where samples go. `url`: of the server, for kind influx."""
+    """Where samples go. `url`: of the server, for kind influx.
+
+    keep_days: after how many days the embedded store drops single readings (its quarter-hour roll-ups stay);
+    0 keeps them for ever. A server has a retention of its own.
+    """
 
     kind: Literal["duckdb", "influx"] = "duckdb"
     url: str = ""
+    keep_days: int = Field(400, ge=0)
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.kind == "influx" and not self.url:
             raise ValueError("kind influx needs a url; write for example url: http://127.0.0.1:8428")
         _url(self.url, "http", "https")
+        if 0 < self.keep_days < 32:
+            raise ValueError(
+                f"keep_days {self.keep_days}: a month's figures need 32 days; write 32, or 0 for ever"
+            )
         return self
 
 

@@ -23,7 +23,7 @@ from gateway.ports.devices import (
     Span,
     Writer,
 )
-from gateway.ports.samples import Buckets, SampleStore
+from gateway.ports.samples import Buckets, SampleStore, Shares
 from gateway.ports.state import Answered, Commit, NoticeResult, Notifier, StateStore
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "Notifier",
     "SampleStore",
     "Session",
+    "Shares",
     "Span",
     "StateStore",
     "Uplink",

@@ -27,6 +27,15 @@ class Buckets:
     n: NDArray[np.int64]
 
 
+@dataclass(slots=True)
+class Shares:
+    """Of each series (rising ids): ms of a window for which its held value was above 0, and was known."""
+
+    series: NDArray[np.uint32]
+    on_ms: NDArray[np.int64]
+    known_ms: NDArray[np.int64]
+
+
 class SampleStore(Protocol):
     """History of samples. (series, t) is unique and the first one wins. Blocking; call it in a thread."""
 
@@ -44,7 +53,17 @@ class SampleStore(Protocol):
         """Rows of [start, end) in time order."""
 
     def buckets(self, series: int, start: Ms, end: Ms, n: int) -> Buckets:
-        """[start, end) in n equal buckets; min and max are exact. BAD rows take no part."""
+        """[start, end) in n equal buckets; min and max are exact. BAD rows take no part.
+
+        A store may answer from roll-ups where a bucket is longer than five of their slots: then a row near
+        the edge of a bucket may count in the neighbouring one; the window's own ends stay exact.
+        """
+
+    def shares(self, series: Sequence[int], start: Ms, end: Ms) -> Shares:
+        """How long each series was on, and known, within [start, end).
+
+        A value holds until the next row of its series, for at most a day.
+        """
 
     def latest(self, series: Sequence[int], since: Ms) -> Samples:
         """The newest row of each series at or after `since`."""

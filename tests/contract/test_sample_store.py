@@ -155,6 +155,23 @@ def test_buckets_are_those_of_numpy(store: SampleStore, span: int, n: int) -> No
     assert len(store.buckets(4, T0, T0 + span, n).t) == 0
 
 
+def test_a_value_holds_until_the_next_row_for_at_most_a_day(store: SampleStore) -> None:
+    day, hour = 86_400_000, 3_600_000
+    times = [T0 - 2 * hour, T0 + hour, T0 + 3 * hour, T0 + 4 * hour, T0 + 5 * hour, T0 + 40 * hour]
+    rows = Samples.of(
+        [1] * 6, times, [1.0, 0.0, 2.5, 7.0, 1.0, 0.0], [GOOD, GOOD, GOOD, BAD, UNCERTAIN, GOOD]
+    )
+    put(store, rows, key(1))
+    put(store, Samples.of([2], [T0 - day - 1], [1.0]), key(2), historical=True)
+    found = store.shares([2, 1, 3], T0, T0 + 40 * hour)
+    assert found.series.tolist() == [1, 2, 3]
+    # 0-1 h what held before, 1-3 h off, 3-4 h on, 4-5 h BAD, from 5 h a day on, then nothing is known
+    assert found.on_ms.tolist() == [26 * hour, 0, 0]
+    assert found.known_ms.tolist() == [28 * hour, 0, 0]
+    part = store.shares([1], T0 + hour // 2, T0 + 2 * hour)
+    assert (part.on_ms.tolist(), part.known_ms.tolist()) == ([hour // 2], [hour + hour // 2])
+
+
 def test_latest_is_the_newest_row_of_each_series(store: SampleStore) -> None:
     put(store, Samples.of([1, 2, 1, 3], [T0, T0 + 5, T0 + 10, T0 - 60_000], [1, 2, 3, 4]), key(1))
     put(store, Samples.of([1], [T0 + 4], [9]), key(2), historical=True)
