@@ -74,7 +74,7 @@ export class AlarmList {
     el("td", { class: "state col-state" }, stateText(a.state), a.drill ? el("span", { class: "tag" }, t("alarm.drill")) : null, a.commissioning ? el("span", { class: "tag" }, t("status.commissioning")) : null),
     age,
     el("td", { title: pick(a.sentence) }, el("span", { class: "asset" }, [estate, pick(asset?.name) || a.asset].filter(Boolean).join(" · "), a.drill ? el("span", { class: "tag merged-tag" }, t("alarm.drill")) : null),
-      el("span", { class: "msg" }, pick(a.name), a.count > 1 ? el("small", { class: "merged" }, ` ×${a.count}`) : null, asset ? ` · ${pick(asset.place)}` : "")),
+      el("span", { class: "msg" }, pick(a.name), a.count > 1 ? el("small", { class: "merged" }, ` ×${a.count}`) : null, this.cause(a), asset ? ` · ${pick(asset.place)}` : "")),
     value,
     el("td", { class: "count col-count" }, a.count > 1 ? `×${a.count}` : ""),
     el("td", { class: "order col-order" }, this.order(a)),
@@ -99,6 +99,13 @@ export class AlarmList {
       onclick: (e) => { e.stopPropagation(); if (open) this.opened.delete(head.id); else this.opened.add(head.id); this.show(); },
     }, t(key, { n: rest.length, assets })));
     return [row, ...(open ? rest.slice(0, MOST).map((a) => { const child = this.row(a); child.classList.add("member"); return child; }) : [])];
+  }
+
+  /** What it probably follows from, as far as that is known here. */
+  cause(a) {
+    const root = a.root && a.root !== a.id ? this.live.alarms.get(a.root) : null;
+    if (!root) return null;
+    return el("span", { class: "root-line", title: pick(a.root_sentence) }, ` ↳ ${pick(this.live.assets.get(root.asset)?.name) || root.asset} ${pick(root.name)}`);
   }
 
   order(a) {
