@@ -16,8 +16,8 @@ from dashboards.i18n import catalogue, t
 
 PREFIX = "refused."
 WORDS: Mapping[str, tuple[str, ...]] = {
-    "state": ("order.state.",), "alarm_state": ("alarm.state.",),
-    "any_state": ("permit.state.", "link.state."), "hazard_state": ("hazard.state.",), "leave_state": ("people.state.",), "role": ("role.",),
+    "state": ("order.state.",), "alarm_state": ("alarm.state.",), "hazard_state": ("hazard.state.",),
+    "any_state": ("permit.state.", "link.state."), "leave_state": ("people.state.",), "role": ("role.",),
     "duty": ("duty.",), "act": ("refuse.act.",), "side": ("handover.side.",),
 }  # fmt: skip
 """Name in a form → beginnings of the keys whose texts its values have."""

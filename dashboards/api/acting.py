@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from dashboards.access.people import actor_of
 from dashboards.access.permissions import owns
-from dashboards.api.bodies import Act
+from dashboards.api.bodies import Act, Body
 from dashboards.api.deps import Caller, key_of, need, reply, version_of
 from dashboards.i18n import t
 from dashboards.problems import Problem
@@ -47,9 +47,7 @@ class Acting:
         data = body.model_dump(exclude={"done_at", "sent_at"}, exclude_none=True) | more
         at = done_at(body, self.caller.web.desk.now(), self.caller.web.clock.speed)
         result = await submit(self.caller, self.key, self.kind, self.subject, data, at, self.version)
-        thing = result.get(self.kind.partition(".")[0], {})
-        headers = {"ETag": f'"{thing["version"]}"'} if "version" in thing else {}
-        return reply(result, headers=headers)
+        return answered(self.kind, result)
 
 
 def acting(kind: Thing, action: str) -> Callable[..., Awaitable[Acting]]:
@@ -99,6 +97,27 @@ async def submit(
     finally:
         web.snapshots.clear()  # whoever acted sees the effect at once
     return result
+
+
+async def carry_out(
+    caller: Caller, request: Request, kind: str, subject: str, body: Body, *leave_out: str, **more: Any
+) -> Response:
+    """Send a body as a command about `subject`; the answer is the core's, with the thing's version.
+
+    leave_out: fields that are no part of the command · more: facts that the body does not hold.
+    """
+    left = {"done_at", "sent_at", *leave_out}
+    data = body.model_dump(mode="json", exclude=left, exclude_none=True) | more
+    at = done_at(body, caller.web.desk.now(), caller.web.clock.speed) if isinstance(body, Act) else None
+    key = key_of(request, caller, kind, subject)
+    return answered(kind, await submit(caller, key, kind, subject, data, at, version_of(request)))
+
+
+def answered(kind: str, result: Mapping[str, Any]) -> Response:
+    """What the core said to a command, with the version of the thing as ETag."""
+    thing = result.get(kind.partition(".")[0], {})
+    headers = {"ETag": f'"{thing["version"]}"'} if "version" in thing else {}
+    return reply(result, headers=headers)
 
 
 async def _conflict(caller: Caller, command: Command, error: Conflict) -> Problem:

@@ -9,9 +9,9 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from alerts.cases import SLOTS, missing
-from dashboards.api.acting import done_at, submit
+from dashboards.api.acting import carry_out
 from dashboards.api.bodies import Act, Reason, example
-from dashboards.api.deps import Caller, key_of, need, reply, version_of
+from dashboards.api.deps import Caller, need, reply
 from dashboards.api.photos import files_of
 from dashboards.images import MAX_PHOTO, sniff
 from dashboards.problems import Problem
@@ -171,12 +171,8 @@ async def dossier(
 
 
 async def _act(caller: Caller, request: Request, kind: str, id_: str, body: Act) -> Response:
-    web = caller.web
-    data = body.model_dump(exclude={"done_at", "sent_at"})
-    if kind != "case.open":
-        found, order = await _case(caller, id_)
-        if kind == "case.request":
-            data["missing"] = missing(found, order)
-    at = done_at(body, web.desk.now(), web.clock.speed)
-    key = key_of(request, caller, kind, id_)
-    return reply(await submit(caller, key, kind, id_, data, at, version_of(request)))
+    if kind == "case.open":
+        return await carry_out(caller, request, kind, id_, body)
+    found, order = await _case(caller, id_)
+    more = {"missing": missing(found, order)} if kind == "case.request" else {}
+    return await carry_out(caller, request, kind, id_, body, **more)

@@ -129,6 +129,11 @@ def reply(body: Any, status: int = 200, headers: Mapping[str, str] | None = None
     return Response(data, status, dict(headers or {}), "application/json")
 
 
+def shows(body: Mapping[str, Any]) -> dict[int | str, dict[str, Any]]:
+    """An example of the answer, for the reference."""
+    return {200: {"content": {"application/json": {"example": dict(body)}}}}
+
+
 def address_of(request: Request) -> str:
     """The peer's address."""
     return request.client.host if request.client else "-"

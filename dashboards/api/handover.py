@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from alerts.handover import shown
-from dashboards.api.acting import submit
+from dashboards.api.acting import carry_out
 from dashboards.api.bodies import Plain
 from dashboards.api.bodies_people import HandoverNote, SignBody
-from dashboards.api.deps import Caller, key_of, need, reply, version_of
-from dashboards.api.matrix import example
+from dashboards.api.deps import Caller, need, reply, shows
 from dashboards.problems import Problem
 
 router = APIRouter(prefix="/handovers", tags=["handover"])
@@ -25,7 +24,7 @@ SHEET = {
     "notes": [{"t": 1789999000000, "by": "wang", "text": "pump 2 is loud"}], "hash": "3b0c…", "version": 3,
     "signatures": [{"side": "outgoing", "by": "wang", "at": 1790000000000, "on_duty": True}],
 }  # fmt: skip
-ONE = example({"handover": SHEET})
+ONE = shows({"handover": SHEET})
 
 
 def sees(caller: Caller, estate: str) -> bool:
@@ -33,7 +32,7 @@ def sees(caller: Caller, estate: str) -> bool:
     return caller.scope.systems is None and caller.web.directory.allows(caller.scope, estate)
 
 
-@router.get("", summary="List handovers", responses=example({"handovers": [SHEET]}))
+@router.get("", summary="List handovers", responses=shows({"handovers": [SHEET]}))
 async def handovers(caller: Annotated[Caller, Depends(need("view.handover"))]) -> Response:
     """The open ones and those of the last week; older ones stand in the event log (`handover.completed`)."""
     found = await asyncio.to_thread(caller.web.desk.state.records, "handover")
@@ -51,7 +50,7 @@ async def open_(
     """The sheet of an estate with everything that is open now, or the one that is open already."""
     if not sees(caller, estate):
         raise Problem(404, "problem.scope")
-    return await _act("handover.open", estate, {}, request, caller)
+    return await carry_out(caller, request, "handover.open", estate, body)
 
 
 @router.post("/{id}/note", summary="Write a note", responses=ONE)
@@ -62,7 +61,7 @@ async def note(
     caller: Annotated[Caller, Depends(need("handover.note"))],
 ) -> Response:
     """For the next shift; after the first signature nothing changes any more."""
-    return await _act("handover.note", id, body.model_dump(), request, caller)
+    return await carry_out(caller, request, "handover.note", id, body)
 
 
 @router.post("/{id}/sign", summary="Sign a handover", responses=ONE)
@@ -76,12 +75,4 @@ async def sign(
     if "x-act-as" in request.headers:  # somebody else's session
         raise Problem(403, "problem.own_session")
     session = hashlib.sha256(caller.login.key.encode()).hexdigest()[:16]
-    return await _act("handover.sign", id, body.model_dump() | {"session": session}, request, caller)
-
-
-async def _act(kind: str, id_: str, data: dict[str, Any], request: Request, caller: Caller) -> Response:
-    key = key_of(request, caller, kind, id_)
-    result = await submit(caller, key, kind, id_, data, None, version_of(request))
-    sheet = result.get("handover", {})
-    headers = {"ETag": f'"{sheet["version"]}"'} if "version" in sheet else {}
-    return reply(result, headers=headers)
+    return await carry_out(caller, request, "handover.sign", id, body, session=session)

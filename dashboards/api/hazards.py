@@ -8,11 +8,14 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from dashboards.api.acting import Acting, acting, done_at, submit
+from dashboards.api.acting import Acting, acting, carry_out, find
 from dashboards.api.bodies import ReasonBody
 from dashboards.api.bodies_life import HazardAssign, HazardBody, HazardFix, HazardNote
-from dashboards.api.deps import Caller, key_of, need, reply
+from dashboards.api.deps import Caller, need, reply, shows
+from dashboards.api.photos import IMAGES, Sha, files_of, original
+from dashboards.images import photo_media
 from dashboards.problems import Problem
+from gateway.errors import NotFound
 from gateway.ports import StateStore
 
 router = APIRouter(prefix="/hazards", tags=["hazards"])
@@ -24,11 +27,12 @@ EXAMPLE = {
     "found_at": 1790000000000, "found_by": "chen", "deadline": 1790259200000, "state": "assigned",
     "assignee": "DR", "proof": [], "overdue": False, "version": 2,
 }  # fmt: skip
+PHOTO = {
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "size": 1,
+    "media": "image/jpeg",
+}
 NAMED = ("found_by", "assignee", "fixed_by", "verified_by", "changed_by")
-
-
-def _example(body: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
-    return {200: {"content": {"application/json": {"example": body}}}}
 
 
 def hazards_of(state: StateStore, estate: str | None = None) -> list[dict[str, Any]]:
@@ -46,7 +50,7 @@ def masked(hazard: dict[str, Any]) -> dict[str, Any]:
     return hazard | dict.fromkeys(NAMED, "") | {"proof": proof}
 
 
-@router.get("", summary="List hazards", responses=_example({"hazards": [EXAMPLE], "total": 1, "overdue": 0}))
+@router.get("", summary="List hazards", responses=shows({"hazards": [EXAMPLE], "total": 1, "overdue": 0}))
 async def hazards(
     caller: Annotated[Caller, Depends(need("view.hazards"))],
     estate: str | None = None,
@@ -67,20 +71,17 @@ async def hazards(
     return reply({"hazards": shown[:limit], "total": len(mine), "overdue": late})
 
 
-@router.post("", summary="Report a hazard", responses=_example({"hazard": EXAMPLE}))
+@router.post("", summary="Report a hazard", responses=shows({"hazard": EXAMPLE}))
 async def report(
     body: HazardBody, request: Request, caller: Annotated[Caller, Depends(need("hazard.report"))]
 ) -> Response:
     """Put what a person found on the list; the deadline follows from the grade."""
     if not caller.web.directory.allows_asset(caller.scope, body.asset):
         raise Problem(404, "problem.scope")
-    key = key_of(request, caller, "hazard.report", body.asset)
-    data = body.model_dump(exclude={"asset", "done_at", "sent_at"}, exclude_none=True)
-    at = done_at(body, caller.web.desk.now(), caller.web.clock.speed)
-    return reply(await submit(caller, key, "hazard.report", body.asset, data, at))
+    return await carry_out(caller, request, "hazard.report", body.asset, body, "asset")
 
 
-@router.post("/{id}/assign", summary="Assign a hazard", responses=_example({"hazard": EXAMPLE}))
+@router.post("/{id}/assign", summary="Assign a hazard", responses=shows({"hazard": EXAMPLE}))
 async def assign(
     body: HazardAssign, act: Annotated[Acting, Depends(acting("hazard", "hazard.assign"))]
 ) -> Response:
@@ -88,13 +89,43 @@ async def assign(
     return await act.do(body)
 
 
-@router.post("/{id}/fix", summary="A hazard is fixed", responses=_example({"hazard": EXAMPLE}))
+@router.post("/{id}/fix", summary="A hazard is fixed", responses=shows({"hazard": EXAMPLE}))
 async def fix(body: HazardFix, act: Annotated[Acting, Depends(acting("hazard", "hazard.fix"))]) -> Response:
-    """Fixed, with proof; a second person verifies it."""
+    """Fixed, with proof; a second person verifies it. Its photos are uploaded before."""
+    for sha in body.files:
+        try:
+            await asyncio.to_thread(files_of(act.caller.web).get, sha)
+        except NotFound as e:
+            raise Problem(422, "problem.no_photo") from e
     return await act.do(body)
 
 
-@router.post("/{id}/refuse", summary="Refuse the proof", responses=_example({"hazard": EXAMPLE}))
+@router.post("/{id}/photos", summary="Keep a photo for the proof", responses=shows(PHOTO))
+async def add_photo(
+    request: Request, act: Annotated[Acting, Depends(acting("hazard", "hazard.fix"))]
+) -> Response:
+    """Keep the body as it is (JPEG, PNG or WebP, at most 12 MiB); `fix` names it by its hash."""
+    data = await request.body()
+    media = photo_media(data)
+    sha = await asyncio.to_thread(files_of(act.caller.web).put, data)
+    return reply({"sha256": sha, "size": len(data), "media": media})
+
+
+@router.get("/{id}/photos/{sha256}", summary="The original of a photo", responses={200: {"content": IMAGES}})
+async def photo(
+    id: str,  # noqa: A002 - the name in the path
+    sha256: Sha,
+    caller: Annotated[Caller, Depends(need("view.hazards"))],
+) -> Response:
+    """The bytes as they were uploaded."""
+    record = await find(caller, "hazard", id)
+    if not any(sha256 in (p.get("files") or ()) for p in record["proof"]):
+        raise Problem(404, "problem.scope")
+    data = await asyncio.to_thread(files_of(caller.web).get, sha256)
+    return await original(caller.web, sha256, photo_media(data))
+
+
+@router.post("/{id}/refuse", summary="Refuse the proof", responses=shows({"hazard": EXAMPLE}))
 async def refuse(
     body: ReasonBody, act: Annotated[Acting, Depends(acting("hazard", "hazard.refuse"))]
 ) -> Response:
@@ -102,7 +133,7 @@ async def refuse(
     return await act.do(body)
 
 
-@router.post("/{id}/verify", summary="Verify a hazard", responses=_example({"hazard": EXAMPLE}))
+@router.post("/{id}/verify", summary="Verify a hazard", responses=shows({"hazard": EXAMPLE}))
 async def verify(
     body: HazardNote, act: Annotated[Acting, Depends(acting("hazard", "hazard.verify"))]
 ) -> Response:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from dashboards.api.acting import submit
 from dashboards.api.bodies_people import ImportBody
-from dashboards.api.deps import Caller, key_of, need, reply
+from dashboards.api.deps import Caller, key_of, need, reply, shows
 from dashboards.problems import Problem
 from dashboards.web import MatrixDesk
 from gateway.errors import BadInput, Problems
@@ -19,14 +19,6 @@ from gateway.model import Scope
 
 router = APIRouter(tags=["matrix"])
 CallerDep = Annotated[Caller, Depends(need("settings.view"))]
-Example = dict[int | str, dict[str, Any]]
-
-
-def example(body: Mapping[str, Any]) -> Example:
-    """An example of the answer for the schema."""
-    return {200: {"content": {"application/json": {"example": dict(body)}}}}
-
-
 DIFFERENCE = {
     "difference": {
         "added": [], "removed": [],
@@ -91,7 +83,7 @@ async def sheet(
     return Response(text.encode(), 200, headers, "text/csv; charset=utf-8")
 
 
-@router.post("/matrix/import", summary="Replace the matrix", responses=example(DIFFERENCE))
+@router.post("/matrix/import", summary="Replace the matrix", responses=shows(DIFFERENCE))
 async def import_sheet(
     body: ImportBody, request: Request, caller: Annotated[Caller, Depends(need("settings.put"))]
 ) -> Response:
@@ -103,7 +95,7 @@ async def import_sheet(
     return reply(result)
 
 
-@router.get("/matrix/explain", summary="Why a row wins", responses=example(WHY))
+@router.get("/matrix/explain", summary="Why a row wins", responses=shows(WHY))
 async def explain(
     caller: CallerDep,
     event: str,
@@ -121,7 +113,7 @@ async def explain(
 
 @router.get(
     "/matrix/proof", summary="Proof of the matrix",
-    responses=example({"complete": True, "pairs": 258, "holes": []}),
+    responses=shows({"complete": True, "pairs": 258, "holes": []}),
 )  # fmt: skip
 async def proof(caller: CallerDep) -> Response:
     """Whether every rule on every asset reaches two levels of people at every minute of the week."""
@@ -131,7 +123,7 @@ async def proof(caller: CallerDep) -> Response:
 
 @router.get(
     "/matrix/editions", summary="Editions of the matrix",
-    responses=example({"editions": [{"edition": 3, "author": "zhao", "at": 1790000000000, "reason": "…"}]}),
+    responses=shows({"editions": [{"edition": 3, "author": "zhao", "at": 1790000000000, "reason": "…"}]}),
 )  # fmt: skip
 async def editions(caller: CallerDep) -> Response:
     """Every version of the whole, the newest first: who, when, why; what changed for whoever sees all."""

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from dashboards.access.permissions import concerns, owns
-from dashboards.api.acting import Acting, acting, done_at, find, shown, submit
+from dashboards.api.acting import Acting, acting, carry_out, find, shown
 from dashboards.api.alarms import known_person
 from dashboards.api.arrival import arrive_facts
 from dashboards.api.bodies import (
@@ -27,7 +27,7 @@ from dashboards.api.bodies import (
     ReasonBody,
     Reassign,
 )  # fmt: skip
-from dashboards.api.deps import Caller, key_of, need, reply
+from dashboards.api.deps import Caller, need, reply
 from dashboards.api.history import event_json
 from dashboards.problems import Problem
 
@@ -65,10 +65,7 @@ async def create(
     """What a person reports or sees; the same report on the same thing joins the order that is open."""
     if not caller.web.directory.allows_asset(caller.scope, body.asset):
         raise Problem(404, "problem.scope")
-    key = key_of(request, caller, "order.create", body.asset)
-    data = body.model_dump(exclude={"asset", "done_at", "sent_at"}, exclude_none=True)
-    at = done_at(body, caller.web.desk.now(), caller.web.clock.speed)
-    return reply(await submit(caller, key, "order.create", body.asset, data, at))
+    return await carry_out(caller, request, "order.create", body.asset, body, "asset")
 
 
 @router.get("/{id}")

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from dashboards.api.acting import submit
+from dashboards.api.acting import carry_out
 from dashboards.api.bodies import Plain
 from dashboards.api.bodies_people import DecisionBody, LeaveBody
-from dashboards.api.deps import Caller, key_of, need, reply, version_of
-from dashboards.api.matrix import example
+from dashboards.api.deps import Caller, need, reply, shows
 from dashboards.problems import Problem
 
 router = APIRouter(tags=["people"])
@@ -24,7 +23,7 @@ LEAVE = {
 CHANGED = {"leave": LEAVE, "empty": [{"estate": "happiness", "duty": "TE", "from": 1, "to": 2}]}
 
 
-@router.get("/leave", summary="Leave and swaps", responses=example({"leave": [LEAVE]}))
+@router.get("/leave", summary="Leave and swaps", responses=shows({"leave": [LEAVE]}))
 async def leaves(caller: Annotated[Caller, Depends(need("leave.ask"))]) -> Response:
     """Of the scope, the latest first; who may not decide sees their own."""
     found = await asyncio.to_thread(caller.web.desk.state.records, "leave")
@@ -38,22 +37,15 @@ async def leaves(caller: Annotated[Caller, Depends(need("leave.ask"))]) -> Respo
     return reply({"leave": sorted(mine, key=lambda x: -int(x["start"]))})
 
 
-@router.post("/leave", summary="Ask for leave or a swap", responses=example(CHANGED))
+@router.post("/leave", summary="Ask for leave or a swap", responses=shows(CHANGED))
 async def ask(
     body: LeaveBody, request: Request, caller: Annotated[Caller, Depends(need("leave.ask"))]
 ) -> Response:
     """It holds when somebody else, who may decide, approves it. `empty`: shifts that would have nobody."""
-    key = key_of(request, caller, "leave.ask", body.person)
-    data = body.model_dump(exclude={"person"})
-    return reply(await submit(caller, key, "leave.ask", body.person, data))
+    return await carry_out(caller, request, "leave.ask", body.person, body, "person")
 
 
-async def _decide(kind: str, id_: str, data: dict[str, Any], request: Request, caller: Caller) -> Response:
-    key = key_of(request, caller, kind, id_)
-    return reply(await submit(caller, key, kind, id_, data, None, version_of(request)))
-
-
-@router.post("/leave/{id}/approve", summary="Approve leave", responses=example(CHANGED))
+@router.post("/leave/{id}/approve", summary="Approve leave", responses=shows(CHANGED))
 async def approve(
     id: str,  # noqa: A002 - the name in the path
     body: DecisionBody,
@@ -61,10 +53,10 @@ async def approve(
     caller: Annotated[Caller, Depends(need("leave.approve"))],
 ) -> Response:
     """From then on the roster counts with it; nobody approves their own."""
-    return await _decide("leave.approve", id, body.model_dump(), request, caller)
+    return await carry_out(caller, request, "leave.approve", id, body)
 
 
-@router.post("/leave/{id}/refuse", summary="Refuse leave", responses=example(CHANGED))
+@router.post("/leave/{id}/refuse", summary="Refuse leave", responses=shows(CHANGED))
 async def refuse(
     id: str,  # noqa: A002 - the name in the path
     body: DecisionBody,
@@ -72,10 +64,10 @@ async def refuse(
     caller: Annotated[Caller, Depends(need("leave.refuse"))],
 ) -> Response:
     """With the reason."""
-    return await _decide("leave.refuse", id, body.model_dump(), request, caller)
+    return await carry_out(caller, request, "leave.refuse", id, body)
 
 
-@router.post("/leave/{id}/withdraw", summary="Take leave back", responses=example(CHANGED))
+@router.post("/leave/{id}/withdraw", summary="Take leave back", responses=shows(CHANGED))
 async def withdraw(
     id: str,  # noqa: A002 - the name in the path
     body: Plain,
@@ -83,12 +75,12 @@ async def withdraw(
     caller: Annotated[Caller, Depends(need("leave.withdraw"))],
 ) -> Response:
     """The person or a supervisor; the shifts are as planned again."""
-    return await _decide("leave.withdraw", id, {}, request, caller)
+    return await carry_out(caller, request, "leave.withdraw", id, body)
 
 
 @router.get(
     "/duty/{estate}", summary="Who is on duty",
-    responses=example(
+    responses=shows(
         {"estate": "happiness", "on": [{"duty": "CR", "people": [{"id": "wang", "name": "Wang"}]}],
          "empty": [{"duty": "TE", "from": 1790000000000, "to": 1790028800000}]}
     ),
@@ -107,7 +99,7 @@ async def duty(
 
 @router.get(
     "/certificates", summary="Certificates that end",
-    responses=example({"certificates": [{"person": "li", "kind": "electrician", "days": 9}]}),
+    responses=shows({"certificates": [{"person": "li", "kind": "electrician", "days": 9}]}),
 )  # fmt: skip
 async def certificates(caller: Annotated[Caller, Depends(need("settings.view"))]) -> Response:
     """Those of the scope that end within 60 days or have ended."""

@@ -9,10 +9,10 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from dashboards.access.permissions import allows
-from dashboards.api.acting import Acting, acting, done_at, submit
+from dashboards.api.acting import Acting, acting, carry_out
 from dashboards.api.bodies import Plain
 from dashboards.api.bodies_life import PermitBody
-from dashboards.api.deps import Caller, key_of, need, reply
+from dashboards.api.deps import Caller, need, reply, shows
 from dashboards.problems import Problem
 from gateway.ports import StateStore
 
@@ -26,10 +26,6 @@ EXAMPLE = {
 }  # fmt: skip
 
 
-def _example(body: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
-    return {200: {"content": {"application/json": {"example": body}}}}
-
-
 def permits_of(state: StateStore) -> list[dict[str, Any]]:
     """All that are kept: running, coming, then the others, each by time."""
     order = {"running": 0, "coming": 1}
@@ -41,7 +37,7 @@ def permits_of(state: StateStore) -> list[dict[str, Any]]:
     return sorted(found, key=lambda p: (order.get(p["state"], 2), p["start"], p["id"]))
 
 
-@router.get("", summary="List permits", responses=_example({"permits": [EXAMPLE]}))
+@router.get("", summary="List permits", responses=shows({"permits": [EXAMPLE]}))
 async def permits(caller: Annotated[Caller, Depends(need("view.wall"))], all: bool = False) -> Response:  # noqa: A002 - the name in the query
     """Permits that run and that are announced; `all`: those of the last time, too."""
     directory = caller.web.directory
@@ -54,7 +50,7 @@ async def permits(caller: Annotated[Caller, Depends(need("view.wall"))], all: bo
     return reply({"permits": mine})
 
 
-@router.post("", summary="Announce planned work", responses=_example({"permit": EXAMPLE}))
+@router.post("", summary="Announce planned work", responses=shows({"permit": EXAMPLE}))
 async def announce(
     body: PermitBody, request: Request, caller: Annotated[Caller, Depends(need("permit.announce"))]
 ) -> Response:
@@ -62,15 +58,11 @@ async def announce(
 
     Lifts, fire systems, gas and call buttons need a second person: `second` is that person's act token.
     """
-    web = caller.web
-    if not all(web.directory.allows_asset(caller.scope, a) for a in body.assets):
+    if not all(caller.web.directory.allows_asset(caller.scope, a) for a in body.assets):
         raise Problem(404, "problem.scope")
     first, *others = body.assets
-    key = key_of(request, caller, "permit.announce", first)
-    data = body.model_dump(exclude={"assets", "second", "done_at", "sent_at"}, exclude_none=True)
-    data |= {"assets": others} | _second(caller, body)
-    at = done_at(body, web.desk.now(), web.clock.speed)
-    return reply(await submit(caller, key, "permit.announce", first, data, at))
+    more = {"assets": others} | _second(caller, body)
+    return await carry_out(caller, request, "permit.announce", first, body, "assets", "second", **more)
 
 
 def _second(caller: Caller, body: PermitBody) -> dict[str, str]:
@@ -86,7 +78,7 @@ def _second(caller: Caller, body: PermitBody) -> dict[str, str]:
     return {"second": person.id}
 
 
-@router.post("/{id}/withdraw", summary="Withdraw a permit", responses=_example({"permit": EXAMPLE}))
+@router.post("/{id}/withdraw", summary="Withdraw a permit", responses=shows({"permit": EXAMPLE}))
 async def withdraw(
     body: Plain, act: Annotated[Acting, Depends(acting("permit", "permit.withdraw"))]
 ) -> Response:
@@ -94,7 +86,7 @@ async def withdraw(
     return await act.do(body)
 
 
-@router.post("/{id}/end", summary="End a permit", responses=_example({"permit": EXAMPLE}))
+@router.post("/{id}/end", summary="End a permit", responses=shows({"permit": EXAMPLE}))
 async def end(body: Plain, act: Annotated[Acting, Depends(acting("permit", "permit.end"))]) -> Response:
     """The work is done before its time: alarms of its assets are live again."""
     return await act.do(body)

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from dashboards.api.acting import done_at, submit
+from dashboards.api.acting import carry_out
 from dashboards.api.bodies import Act, Reason, UserId, example
-from dashboards.api.deps import Caller, key_of, need, reply, version_of
+from dashboards.api.deps import Caller, need, reply, shows
 from dashboards.problems import Problem
 
 router = APIRouter(prefix="/plans", tags=["plans"])
@@ -19,9 +19,7 @@ EXAMPLE = {
     "id": "lift.maintenance@lift-1", "asset": "lift-1", "due": "2026-01-16", "last_done": "2026-01-01",
     "order": "", "active": True, "template": {"kind": "completion", "every": "15d", "statutory": True},
 }  # fmt: skip
-ONE: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/json": {"example": {"plan": EXAMPLE}}}}
-}
+ONE = shows({"plan": EXAMPLE})
 
 
 class PlanBody(Act):
@@ -128,12 +126,8 @@ async def pause(
 
 
 async def _act(caller: Caller, request: Request, kind: str, id_: str, body: Act) -> Response:
-    web = caller.web
     if kind != "plan.put":
-        record = await asyncio.to_thread(web.desk.state.record, "plan", id_)
-        if record is None or not web.directory.allows_asset(caller.scope, record["asset"]):
+        record = await asyncio.to_thread(caller.web.desk.state.record, "plan", id_)
+        if record is None or not caller.web.directory.allows_asset(caller.scope, record["asset"]):
             raise Problem(404, "problem.scope")
-    data = body.model_dump(mode="json", exclude={"done_at", "sent_at"}, exclude_none=True)
-    at = done_at(body, web.desk.now(), web.clock.speed)
-    key = key_of(request, caller, kind, id_)
-    return reply(await submit(caller, key, kind, id_, data, at, version_of(request)))
+    return await carry_out(caller, request, kind, id_, body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from dashboards.api.deps import Lang, WebDep, reply
+from dashboards.api.hazards import hazards_of
 from dashboards.i18n import LANGS, t
 from dashboards.problems import Problem
 from dashboards.web import Web
@@ -19,6 +21,8 @@ CACHE_S = 30.0
 OUT = "OUT_OF_SERVICE"
 OPEN_ALARMS = frozenset({"UNACK", "ACKED", "SHELVED", "SUPPRESSED", OUT})
 AT_WORK = frozenset({"ON_SITE", "WORKING"})
+OPEN_WORDS = frozenset({"detector", "inspection"})
+MOST_HAZARDS = 100
 GONE = frozenset({"CLOSED", "CANCELLED"})
 STALE, BAD = int(Level.STALE), int(Level.BAD)
 
@@ -27,6 +31,8 @@ STALE, BAD = int(Level.STALE), int(Level.BAD)
 async def public(estate: str, web: WebDep, lang: Lang) -> Response:
     """The board of one estate; at most 30 s old."""
     board = board_of(web, estate)
+    if (hazards := await public_hazards(web, estate)) is not None:
+        board["hazards"] = hazards
     for asset in board["assets"]:
         asset["status_text"] = t(f"status.{asset['status']}", lang)
     headers = {"Cache-Control": f"public, max-age={int(CACHE_S)}", "Vary": "Accept-Language, Cookie"}
@@ -44,6 +50,23 @@ def board_of(web: Web, estate: str) -> dict[str, Any]:
         web.boards[estate] = found
     board = found[1]
     return {**board, "assets": [dict(a) for a in board["assets"]]}
+
+
+async def public_hazards(web: Web, estate: str) -> list[dict[str, Any]] | None:
+    """Hazards of the estate that are not verified, without names; None where the estate keeps them to itself.
+
+    What a resident or somebody else wrote may hold a name: only the words of detectors and of inspections
+    are shown.
+    """
+    if not web.directory.estates[estate].get("hazards_public"):
+        return None
+    found = await asyncio.to_thread(hazards_of, web.desk.state, estate)
+    fields = ("asset", "system", "place", "grade", "state", "found_at", "deadline", "overdue")
+    return [
+        {k: h.get(k) for k in fields} | {"title": h["title"] if h["source"] in OPEN_WORDS else None}
+        for h in found
+        if h["state"] != "verified"
+    ][:MOST_HAZARDS]
 
 
 def make_board(snapshot: Mapping[str, Any], estate: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from alerts.silences import Match, preview
 from dashboards.api.acting import Acting, acting, done_at, submit
 from dashboards.api.bodies import Plain
 from dashboards.api.bodies_life import PreviewBody, SilenceBody
-from dashboards.api.deps import Caller, key_of, need, reply
+from dashboards.api.deps import Caller, key_of, need, reply, shows
 from dashboards.problems import Problem
 from gateway.ports import StateStore
 
@@ -29,10 +29,6 @@ HELD = {
 }  # fmt: skip
 
 
-def _example(body: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
-    return {200: {"content": {"application/json": {"example": body}}}}
-
-
 def silences_of(state: StateStore) -> list[dict[str, Any]]:
     """All that are kept, running ones first, then by their end."""
     found = [
@@ -42,7 +38,7 @@ def silences_of(state: StateStore) -> list[dict[str, Any]]:
     return sorted(found, key=lambda s: (not s["running"], s["until"], s["id"]))
 
 
-@router.get("", summary="List silences", responses=_example({"silences": [EXAMPLE]}))
+@router.get("", summary="List silences", responses=shows({"silences": [EXAMPLE]}))
 async def silences(caller: Annotated[Caller, Depends(need("view.wall"))], all: bool = False) -> Response:  # noqa: A002 - the name in the query
     """What runs, with author, reason, end and how many calls were held back; `all`: what ended, too."""
     found = await asyncio.to_thread(silences_of, caller.web.desk.state)
@@ -53,7 +49,7 @@ async def silences(caller: Annotated[Caller, Depends(need("view.wall"))], all: b
 
 
 @router.post(
-    "/preview", summary="Preview a silence", responses=_example({"count": 1, "never": 0, "alarms": [HELD]})
+    "/preview", summary="Preview a silence", responses=shows({"count": 1, "never": 0, "alarms": [HELD]})
 )
 async def preview_silence(
     body: PreviewBody, caller: Annotated[Caller, Depends(need("silence.create"))]
@@ -70,7 +66,7 @@ async def preview_silence(
     return reply({"count": held, "never": len(found) - held, "alarms": found})
 
 
-@router.post("", summary="Silence", responses=_example({"silence": EXAMPLE}))
+@router.post("", summary="Silence", responses=shows({"silence": EXAMPLE}))
 async def create(
     body: SilenceBody, request: Request, caller: Annotated[Caller, Depends(need("silence.create"))]
 ) -> Response:
@@ -85,7 +81,7 @@ async def create(
     return reply(await submit(caller, key, "silence.create", body.estate, data, at))
 
 
-@router.post("/{id}/end", summary="End a silence", responses=_example({"silence": EXAMPLE}))
+@router.post("/{id}/end", summary="End a silence", responses=shows({"silence": EXAMPLE}))
 async def end(body: Plain, act: Annotated[Acting, Depends(acting("silence", "silence.end"))]) -> Response:
     """End it before its time; what it held back goes out at once."""
     return await act.do(body)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from dashboards.api.deps import Lang, WebDep
-from dashboards.api.public import CACHE_S, board_of
+from dashboards.api.public import CACHE_S, board_of, public_hazards
 from dashboards.pages.bars import DAY, days_of
 from dashboards.pages.common import site_facts
 from dashboards.web import Web
@@ -25,10 +25,11 @@ async def board(estate: str, request: Request, web: WebDep, lang: Lang) -> Respo
     """What works, who keeps it, whom to call."""
     del lang  # web.page negotiates it
     data = board_of(web, estate)
+    hazards = await public_hazards(web, estate)
     bars = await _bars(web, estate)
     groups = [(s, [a for a in data["assets"] if a["system"] == s]) for s in SYSTEMS if s != "gateway"]
     page = web.page(
-        request, "public.html", board=data, groups=[(s, a) for s, a in groups if a], bars=bars, days=DAYS,
+        request, "public.html", board=data, hazards=hazards, groups=[(s, a) for s, a in groups if a], bars=bars, days=DAYS,
         site_name=site_facts(web).name, here=request.url.path, cache_s=int(CACHE_S),
     )  # fmt: skip
     page.headers["Cache-Control"] = f"public, max-age={int(CACHE_S)}"

@@ -92,7 +92,7 @@ class Contractor(Strict):
 
 
 class Estate(Strict):
-    """A residential estate: the unit that never splits."""
+    """A residential estate: the unit that never splits. `hazards_public`: residents read its hazard list."""
 
     id: Id
     firm: Id
@@ -101,6 +101,7 @@ class Estate(Strict):
     city: str = ""
     households: int = Field(0, ge=0)
     complaint_phone: str = ""
+    hazards_public: bool = False
 
 
 class AssetConfig(Strict):

@@ -217,6 +217,7 @@ class View:
                 "address": e.address.as_text(),
                 "households": e.households,
                 "complaint_phone": e.complaint_phone,
+                "hazards_public": e.hazards_public,
             }
             for e in file.estates
             if scope.allows(firm=e.firm, estate=e.id)

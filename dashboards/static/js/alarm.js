@@ -1,5 +1,6 @@
 // One alarm: its trend and the buttons; the rest is from the server and is fetched anew when something happens.
 import "./core/flash.js";
+import "./core/forms.js";
 import { boot, can, t } from "./core/boot.js";
 import { watchCut } from "./core/cut.js";
 import { el, fill, say } from "./core/dom.js";

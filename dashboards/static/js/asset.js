@@ -82,7 +82,7 @@ function state() {
   fill(at("asset-alarms"), s.alarms.map((a) => el("li", {}, shape(a.priority, a.state, 18), el("a", { href: `/alarm/${a.id}` }, pick(a.name)), el("span", { class: "push" }), el("span", { class: "muted" }, stateText(a.state)))));
   if (!s.alarms.length) fill(at("asset-alarms"), el("li", { class: "empty" }, t("asset.no_alarms")));
   const orders = [...live.orders.values()].filter((o) => o.asset === boot.asset);
-  fill(at("asset-orders"), orders.map((o) => { const c = nextClock(o); return el("li", {}, shape(o.priority, "ACKED", 18), el("a", { href: `/t#${o.id}` }, pick(o.title)), el("span", { class: "push" }), c ? el("span", { class: "num", "data-due": c.due }) : null, el("span", { class: "muted whole" }, `${t(`order.state.${o.state}`)} · ${pick(o.party_name)}${c ? ` · ${t(`clock.${c.name}`)}` : ""}`)); }));
+  fill(at("asset-orders"), orders.map((o) => { const c = nextClock(o); return el("li", {}, shape(o.priority, "ACKED", 18), el("a", { href: `/order/${o.id}` }, pick(o.title)), el("span", { class: "push" }), c ? el("span", { class: "num", "data-due": c.due }) : null, el("span", { class: "muted whole" }, `${t(`order.state.${o.state}`)} · ${pick(o.party_name)}${c ? ` · ${t(`clock.${c.name}`)}` : ""}`)); }));
   if (!orders.length) fill(at("asset-orders"), el("li", { class: "empty" }, t("wall.no_orders")));
 }
 

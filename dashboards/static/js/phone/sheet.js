@@ -91,6 +91,7 @@ function others(order, step, live) {
   }
   if (order.state === "ACCEPTED") add("order.en_route", "job.en_route", () => step(order, "en_route"));
   if (AT_WORK.has(order.state)) add("order.hold", "job.hold", reason("job.hold", "job.hold", "hold", Object.entries(boot.holds).map(([k, v]) => [k, pick(v)])));
+  if (!guest) buttons.push(el("a", { class: "button", href: `/order/${order.id}` }, t("order.more")));
   add("order.note", "act.note", async () => {
     const given = await ask({ title: t("act.note_title"), ok: t("act.note"), fields: [{ name: "text", kind: "area", label: t("act.text_of_note") }] });
     if (given) step(order, "note", given);
