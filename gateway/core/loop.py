@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from alerts.desk import Dispatch, Outcome
+from alerts.orders_unproven import Unproven
 from alerts.ruleset import RuleSet
 from gateway.config.site import Site
 from gateway.core.asks import Asks
@@ -282,6 +283,8 @@ class Core:
             known = self.parts.dispatch.knows(command.kind)
             outcome, answer = (self.parts.dispatch.command if known else self.parts.other)(command)
         except StewardError as e:
+            if isinstance(e, Unproven):  # the refusal is a fact, and written before anybody is told of it
+                await self._commit(self.parts.dispatch.tick(command.received_at), [], [])
             self.asks.refuse(command.id, e)
             return
         except Exception:
