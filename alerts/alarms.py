@@ -71,7 +71,7 @@ class AlarmBook(Cycle):
 
     def tick(self, now: Ms) -> list[Event]:
         """Everything that time alone does: shelves that end, permits that expire, suppression let go."""
-        due = sorted(id_ for id_, at in self._timed.items() if at <= now)
+        due = sorted(self._timers.pop(now))
         out = [e for id_ in due for e in self._tick(self.alarms[id_], now)]
         return sorted(out, key=lambda e: e.t)
 

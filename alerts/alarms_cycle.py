@@ -25,6 +25,7 @@ from alerts.alarms_state import (
     take_values,
 )  # fmt: skip
 from alerts.alarms_table import WHY, State
+from alerts.due import Due
 from alerts.graph import Graph
 from gateway.model import Asset, Event, Finding, Ms, Text
 
@@ -75,7 +76,7 @@ class Cycle:
         self.kin = causes.Kin(graph or Graph(self.assets), self.alarms)
         self.announced: Callable[[str, str], Ms | None] = lambda _estate, _permit: None
         """When a work permit of that number was announced in that estate; None for an unknown one."""
-        self._timed: dict[str, Ms] = {}
+        self._timers = Due()
         """When time next does something to an alarm, never later than that."""
         self._told_at: Ms = 0
         """The core's time when a finding is judged: people hear of it then, however old it is."""
@@ -332,10 +333,7 @@ class Cycle:
     def _time(self, alarm: Alarm) -> None:
         """Note when time next does something to it."""
         due = deadlines(alarm)
-        if due:
-            self._timed[alarm.id] = due[0][0]
-        else:
-            self._timed.pop(alarm.id, None)
+        self._timers.put(alarm.id, due[0][0] if due else None)
 
     def event(self, alarm: Alarm, kind: str, t: Ms, key: str, actor: str = "steward", **data: Any) -> Event:
         """A fact about the alarm; `key` makes its id, so that the same fact has the same id.

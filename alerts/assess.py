@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from alerts.alarms_causes import LAG_MS, Kin, breaks
@@ -74,6 +75,9 @@ class Candidate:
             "lag_s": round(self.lag_ms / 1000, 1),
             "first": self.lag_ms >= 0,
         }
+
+
+_FIRST = attrgetter("raised_at", "id")
 
 
 class Judge:
@@ -156,7 +160,7 @@ class Judge:
         """The first conditions of a place that stood when the alarm began; sorted once a batch."""
         known = self._sorted.get(place)
         if known is None:
-            known = self._sorted[place] = sorted(conditions, key=lambda c: (c.raised_at, c.id))
+            known = self._sorted[place] = sorted(conditions, key=_FIRST)
         there = (c for c in known if c.id != alarm.id and _present(c, alarm))
         return list(itertools.islice(there, POOL))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from alerts.alarms import AlarmBook
@@ -151,4 +152,4 @@ class Assessor:
 
 
 def _newest(alarms: Iterable[Alarm]) -> list[Alarm]:
-    return heapq.nlargest(YOUNG, (a for a in alarms if a.active), key=lambda a: a.raised_at)
+    return heapq.nlargest(YOUNG, (a for a in alarms if a.active), key=attrgetter("raised_at"))

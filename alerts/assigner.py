@@ -28,7 +28,7 @@ class Assigner:
 
     def load(self) -> Counter[str]:
         """Open orders by person."""
-        return Counter(o.assignee for o in self._orders.values() if o.open and o.assignee)
+        return Counter(o.assignee for o in self._orders.values() if o.assignee and o.open)
 
     def _load(self, now: Ms) -> Counter[str]:
         """The load at the beginning of a turn and what was given since: not counted anew for each order."""

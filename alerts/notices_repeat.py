@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from alerts.books import Gone, Record
-from alerts.orders_due import Due
+from alerts.due import Due
 from alerts.orders_state import WAITING, Order
 from gateway.errors import BadInput
 from gateway.model import Command, Event, Ms

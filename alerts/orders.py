@@ -17,7 +17,7 @@ from alerts.downtime import down, up
 from alerts.escalation import meet, next_at, sensor_normal_since, set_due, unmeet
 from alerts.matrix import Duty, Matrix
 from alerts.orders_clock import run
-from alerts.orders_due import Due
+from alerts.due import Due
 from alerts.orders_state import (
     AT_WORK,
     EVENT_OF,
