@@ -12,6 +12,8 @@ from typing import Any, cast
 from alerts.priorities import HARMS, priority_of
 from alerts.rules_base import ACCOUNT_S, EVENTS, OWNERS, Rule, digest, matches, stale_s
 from alerts.rules_kinds import OPS, Combine, Digital, Limit, Member, NoData, Op, Rate, Slope, Stuck
+from alerts.rules_night_flow import NightFlow
+from alerts.rules_residual import Residual
 from gateway.errors import BadInput
 
 __all__ = [
@@ -28,6 +30,8 @@ RULE_KINDS: dict[str, type[Rule]] = {
     "stuck": Stuck,
     "slope": Slope,
     "combine": Combine,
+    "night_flow": NightFlow,
+    "residual": Residual,
 }
 
 YAML_NAMES: Mapping[str, str] = {"for": "asset_kind", "all": "all_of"}

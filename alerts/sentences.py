@@ -6,7 +6,10 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 
+from alerts import sentences_cross as cross
 from alerts.rules import Combine, Digital, Limit, NoData, Rate, Rule, Slope, Stuck
+from alerts.rules_night_flow import NightFlow
+from alerts.rules_residual import Residual
 from gateway.model import Finding, Ms, Text
 
 Pair = tuple[str, str]
@@ -110,6 +113,10 @@ def _now(f: Finding, rule: Rule, n: _Number) -> Pair:
             return f"{v} 已 {zh} 未变化，本应变化", f"{v} has not moved for {en} although it should"
         case Slope():
             return _trend(f, n)
+        case NightFlow():
+            return cross.night_flow(f, n)
+        case Residual():
+            return cross.residual(f, n)
         case Combine():
             parts = "、".join(f"{tag}={v:g}" for tag, v in f.facts.items())
             return f"条件同时成立（{parts}）", f"all true at once ({parts.replace('、', ', ')})"

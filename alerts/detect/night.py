@@ -34,6 +34,8 @@ FLOOR = 0.04
 """The spread is never believed to be below this share of the flow."""
 CAP = 8.0
 """One night counts for so many spreads at most."""
+GONE = 3
+"""A rise is over when this part of it is left."""
 NAN = math.nan
 
 

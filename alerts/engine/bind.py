@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from alerts.rules import Combine, NoData, Rule, Stuck, matches, stale_s
+from alerts.rules_residual import Residual
 from gateway.model import Ms
 
 FAR: Ms = 2**62
@@ -86,6 +87,8 @@ def _row(rule: Rule, p: PointInfo, places: Places) -> Row | None:
     elif isinstance(rule, Stuck) and rule.gate:
         gates = (places.get((p.asset, filled(g, rule.tag, p.tag))) for g in rule.gate.split("|"))
         found = [p, next((g for g in gates if g), None)]
+    elif isinstance(rule, Residual):
+        rule, found = _of_residual(rule, p, places)
     else:
         found = [p]
     inputs = [i for i in found if i is not None]
@@ -107,6 +110,19 @@ def _row(rule: Rule, p: PointInfo, places: Places) -> Row | None:
         tuple(i.tag for i in inputs),
         _ms(rule.timeout(p.period_s)) if isinstance(rule, NoData) else 0,
     )
+
+
+def _of_residual(rule: Residual, p: PointInfo, places: Places) -> tuple[Residual, list[PointInfo | None]]:
+    """Its inputs, and the rule with the tags that the asset has: other inputs are another meaning."""
+
+    def found(tags: Iterable[str]) -> list[PointInfo]:
+        there = (places.get((p.asset, filled(tag, rule.tag, p.tag))) for tag in tags)
+        return [i for i in there if i is not None]
+
+    others, gates = [i for i in found(rule.other_tags) if i is not p], found(rule.gate_tags)[:1]
+    lacking = bool(rule.other_tags and not others) or bool(rule.gate and not gates)
+    own = replace(rule, others="|".join(i.tag for i in others), gate="|".join(i.tag for i in gates))
+    return own, [p, *others, *gates, *([None] if lacking else [])]
 
 
 def _device_rows(rule: NoData, matching: Sequence[PointInfo]) -> Iterable[Row]:

@@ -24,6 +24,8 @@ from alerts.engine.blocks import (
     StuckBlock,
 )
 from alerts.engine.columns import F8, I8, NEVER, Any_, Bool, Index, Rounds
+from alerts.engine.night_flow import NightFlowBlock
+from alerts.engine.residual import ResidualBlock
 from alerts.engine.slope import SlopeBlock
 from alerts.rules import NoData, Rule, digest
 from gateway.model import Finding, Level, Ms, Samples
@@ -37,6 +39,8 @@ BLOCKS: Mapping[str, type[Block]] = {
     "stuck": StuckBlock,
     "slope": SlopeBlock,
     "combine": CombineBlock,
+    "night_flow": NightFlowBlock,
+    "residual": ResidualBlock,
 }
 SCHEMA = 1
 """Layout of a snapshot."""

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from alerts.engine.bind import PointInfo, bind
 from alerts.rules import NoData, Rule
+from alerts.scalar.night_flow import NightFlowRow
+from alerts.scalar.residual import ResidualRow
 from alerts.scalar.rows import (
     NAN,
     NEVER,
@@ -32,6 +34,8 @@ ROWS: Mapping[str, type[ScalarRow]] = {
     "stuck": StuckRow,
     "slope": SlopeRow,
     "combine": CombineRow,
+    "night_flow": NightFlowRow,
+    "residual": ResidualRow,
 }
 
 

@@ -36,6 +36,12 @@ Story = list[tuple[int, float]]
 
 STEADY: Story = [(s, 5.0) for s in range(0, 60, 5)]
 RISING: Story = [(s, 0.1 * s) for s in range(60)] + [(s, 5.9) for s in range(60, 200)]
+NIGHTS: Story = [
+    (13_900 + 86_400 * day + 1200 * part, 9.0 if 14 <= day < 18 else 5.0 + 0.01 * (day % 3))
+    for day in range(22)
+    for part in range(6)
+]
+LEVEL: Story = [(s, 9.0 if 60 <= s < 80 else 5.0 + 0.1 * (s % 3)) for s in range(100)]
 CASES: dict[str, tuple[dict[str, Any], Story]] = {
     "limit": ({"tag": "x.p", "h": 10, "on_delay_s": 3, "off_delay_s": 3}, [(0, 11), (5, 1), (9, 1)]),
     "digital": ({"tag": "x.p", "on_delay_s": 3, "off_delay_s": 3}, [(0, 1), (5, 0), (9, 0)]),
@@ -46,6 +52,8 @@ CASES: dict[str, tuple[dict[str, Any], Story]] = {
         {"tag": "x.p", "limit": 20, "direction": "up", "window_s": 40, "step_s": 4, "horizon_s": 600},
         RISING,
     ),
+    "night_flow": ({"tag": "x.p"}, NIGHTS),
+    "residual": ({"tag": "x.p", "step_s": 1, "fit_s": 40, "smooth_s": 2, "follow_s": 500}, LEVEL),
     "combine": ({"all": [{"tag": "x.p", "op": ">", "value": 3}], "on_delay_s": 3}, [(0, 4), (5, 2), (9, 2)]),
 }
 
