@@ -11,13 +11,14 @@ from typing import Any, cast
 
 from alerts.priorities import HARMS, priority_of
 from alerts.rules_base import ACCOUNT_S, EVENTS, OWNERS, Rule, digest, matches, stale_s
+from alerts.rules_baseline import Baseline
 from alerts.rules_kinds import OPS, Combine, Digital, Limit, Member, NoData, Op, Rate, Slope, Stuck
 from alerts.rules_night_flow import NightFlow
 from alerts.rules_residual import Residual
 from gateway.errors import BadInput
 
 __all__ = [
-    "ACCOUNT_S", "EVENTS", "OPS", "OWNERS", "RULE_KINDS", "YAML_NAMES", "Combine", "Digital", "Limit",
+    "ACCOUNT_S", "EVENTS", "OPS", "OWNERS", "RULE_KINDS", "YAML_NAMES", "Baseline", "Combine", "Digital", "Limit",
     "Member", "NoData", "Op", "Rate", "Rule", "Slope", "Stuck", "digest", "matches", "rule_from_dict",
     "stale_s", "to_fields", "to_yaml",
 ]  # fmt: skip
@@ -30,6 +31,7 @@ RULE_KINDS: dict[str, type[Rule]] = {
     "stuck": Stuck,
     "slope": Slope,
     "combine": Combine,
+    "baseline": Baseline,
     "night_flow": NightFlow,
     "residual": Residual,
 }

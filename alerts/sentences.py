@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 
 from alerts import sentences_cross as cross
-from alerts.rules import Combine, Digital, Limit, NoData, Rate, Rule, Slope, Stuck
+from alerts import sentences_hour as hour
+from alerts.rules import Baseline, Combine, Digital, Limit, NoData, Rate, Rule, Slope, Stuck
 from alerts.rules_night_flow import NightFlow
 from alerts.rules_residual import Residual
 from gateway.model import Finding, Ms, Text
@@ -117,6 +118,8 @@ def _now(f: Finding, rule: Rule, n: _Number) -> Pair:
             return cross.night_flow(f, n)
         case Residual():
             return cross.residual(f, n)
+        case Baseline():
+            return hour.baseline(f, n)
         case Combine():
             parts = "、".join(f"{tag}={v:g}" for tag, v in f.facts.items())
             return f"条件同时成立（{parts}）", f"all true at once ({parts.replace('、', ', ')})"

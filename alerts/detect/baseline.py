@@ -40,8 +40,6 @@ HUGE = 1e100
 """Bounds of what is judged; they keep squares finite."""
 AGE: Ms = 24 * HOUR
 """Age from which blocks are counted."""
-LEARN = 750
-"""Steps before a rule may raise an alarm (a week of quarter-hours)."""
 
 
 @dataclass(frozen=True, slots=True)

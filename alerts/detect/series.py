@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from alerts.detect.baseline import LEARN, Baseline
+from alerts.detect.baseline import Baseline
 from alerts.detect.episodes import Episodes
 from gateway.errors import BadInput
 from gateway.model import Ms
@@ -23,8 +23,8 @@ ALARM = 0.5
 """Scores from here on are alarms at the default sensitivity."""
 RARE = 3.75
 """Rarity (−ln of the share of blocks) that is worth a score of `ALARM`."""
-LEARN_SHARE = 0.15
-"""Share of a series from which only is learnt, at most `LEARN` values: scores are 0 there."""
+LEARN_SHARE, LEARN_MOST = 0.15, 750
+"""Share of a series that only teaches, and how many values at most: scores are 0 there."""
 USUAL = 101
 """First values whose median distance is taken as the step."""
 PLAIN_SIGMA = 3.0
@@ -63,7 +63,7 @@ def score(timestamps: ArrayLike, values: ArrayLike, detector: str = "baseline") 
             hint="sort the series by time and keep one value for each",
         )
     usable = fresh & np.isfinite(v)
-    learn = min(math.floor(LEARN_SHARE * len(v)), LEARN)
+    learn = min(math.floor(LEARN_SHARE * len(v)), LEARN_MOST)
     result[usable] = judge(t[usable], v[usable], int(usable[:learn].sum()))
     result[:learn] = 0.0
     return result
@@ -178,6 +178,8 @@ def _ms(item: Any) -> Ms:
         return int(item.astype("datetime64[ms]").astype(np.int64))
     if isinstance(item, str):
         item = datetime.fromisoformat(item.strip())
+    if isinstance(item, int) and not isinstance(item, bool):
+        return item
     if not isinstance(item, datetime):
         raise TypeError(item)
     aware = item if item.tzinfo else item.replace(tzinfo=UTC)

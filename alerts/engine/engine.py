@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from alerts.engine.baseline import BaselineBlock
 from alerts.engine.bind import PointInfo, Row, bind
 from alerts.engine.block import Block
 from alerts.engine.blocks import (
@@ -39,6 +40,7 @@ BLOCKS: Mapping[str, type[Block]] = {
     "stuck": StuckBlock,
     "slope": SlopeBlock,
     "combine": CombineBlock,
+    "baseline": BaselineBlock,
     "night_flow": NightFlowBlock,
     "residual": ResidualBlock,
 }

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from alerts.engine.bind import PointInfo, bind
 from alerts.rules import NoData, Rule
+from alerts.scalar.baseline import BaselineRow
 from alerts.scalar.night_flow import NightFlowRow
 from alerts.scalar.residual import ResidualRow
 from alerts.scalar.rows import (
@@ -34,6 +35,7 @@ ROWS: Mapping[str, type[ScalarRow]] = {
     "stuck": StuckRow,
     "slope": SlopeRow,
     "combine": CombineRow,
+    "baseline": BaselineRow,
     "night_flow": NightFlowRow,
     "residual": ResidualRow,
 }

@@ -42,6 +42,7 @@ NIGHTS: Story = [
     for part in range(6)
 ]
 LEVEL: Story = [(s, 9.0 if 60 <= s < 80 else 5.0 + 0.1 * (s % 3)) for s in range(100)]
+HUMMING: Story = [(s, 5.0 + s * 7 % 5 + (90.0 if s == 40 else 0.0)) for s in range(52)]
 CASES: dict[str, tuple[dict[str, Any], Story]] = {
     "limit": ({"tag": "x.p", "h": 10, "on_delay_s": 3, "off_delay_s": 3}, [(0, 11), (5, 1), (9, 1)]),
     "digital": ({"tag": "x.p", "on_delay_s": 3, "off_delay_s": 3}, [(0, 1), (5, 0), (9, 0)]),
@@ -54,6 +55,10 @@ CASES: dict[str, tuple[dict[str, Any], Story]] = {
     ),
     "night_flow": ({"tag": "x.p"}, NIGHTS),
     "residual": ({"tag": "x.p", "step_s": 1, "fit_s": 40, "smooth_s": 2, "follow_s": 500}, LEVEL),
+    "baseline": (
+        {"tag": "x.p", "step_s": 1, "alarms_per_month": 1000, "learn_s": 30},
+        HUMMING,
+    ),
     "combine": ({"all": [{"tag": "x.p", "op": ">", "value": 3}], "on_delay_s": 3}, [(0, 4), (5, 2), (9, 2)]),
 }
 

@@ -1,0 +1,219 @@
+"""Baseline rules in columns; `alerts.detect.baseline` and `alerts.scalar.baseline` say the same singly.
+
+Samples within a step only add up; all the rest happens once a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from alerts.detect.baseline import (
+    AGE,
+    CLIP,
+    CLIP_FROM,
+    DAYS,
+    FIRST,
+    FLOOR,
+    HALF_DAYS,
+    HOUR,
+    HOURS,
+    HUGE,
+    LEVEL_DAYS,
+    LEVEL_FROM,
+    MOST,
+    ODD,
+    steps_per_hour,
+)
+from alerts.detect.calibrate import (
+    BINS,
+    BLOCK,
+    KEEP,
+    NOMINAL,
+    NORMAL_TAIL,
+    TAIL_LN,
+    WIDTH,
+    fit_columns,
+    ln_columns,
+)
+from alerts.detect.episodes import HOLD, LONG_AGO, STRONGER
+from alerts.engine.bind import Row
+from alerts.engine.block import Block
+from alerts.engine.columns import F8, I8, NEVER, Bool, Index
+from alerts.rules_baseline import CALM, Baseline
+
+UP, DOWN = 0, 1
+
+
+class BaselineBlock(Block):
+    """Means of steps (`total`, `count` of `bucket`), baselines by hour, tails by side (`tails`: up, down)."""
+
+    STATE = (
+        *Block.STATE, "bucket", "total", "count", "mean", "var", "hours", "overall", "var_all", "slow",
+        "known", "first", "top", "filled", "tails", "weight", "begin", "slope", "said", "since", "calm",
+        "value", "expected", "rarity",
+    )  # fmt: skip
+
+    def __init__(self, rows: Sequence[Row], index: Index) -> None:
+        super().__init__(rows, index)
+        n = len(self.rows)
+        rules = [r.rule for r in self.rows if isinstance(r.rule, Baseline)]
+        self.step = np.asarray([round(r.step_s * 1000) for r in rules], np.int64)
+        self.per_hour = np.asarray([steps_per_hour(round(r.step_s * 1000)) for r in rules])
+        self.limit = np.asarray([r.rarity for r in rules])
+        self.learn = np.asarray([r.learn for r in rules], np.int64)
+        self.up = np.asarray([r.direction != "down" for r in rules], np.bool_)
+        self.down = np.asarray([r.direction != "up" for r in rules], np.bool_)
+        self.least = np.asarray([r.min_change for r in rules])
+        self.bucket = np.full(n, NEVER, np.int64)
+        self.total, self.count = np.zeros(n), np.zeros(n, np.int64)
+        self.mean, self.var, self.hours = (np.zeros((HOURS, n)) for _ in range(3))
+        self.overall, self.var_all, self.slow = (np.zeros(n) for _ in range(3))
+        self.known, self.first = np.zeros(n, np.int64), np.zeros(n, np.int64)
+        self.top, self.filled = np.zeros((2, n)), np.zeros(n, np.int64)
+        self.tails = np.repeat(np.asarray(NORMAL_TAIL * 2)[:, None], n, axis=1)
+        self.weight = np.full(n, NOMINAL)
+        self.begin, self.slope = np.zeros((2, n)), np.zeros((2, n))
+        self._fit(np.arange(n))
+        self.said, self.since = np.zeros(n), np.full(n, LONG_AGO, np.int64)
+        self.calm = np.zeros(n, np.int64)
+        self.value, self.expected = np.full(n, np.nan), np.full(n, np.nan)
+        self.rarity = np.zeros(n)
+
+    def _calm(self, r: I8, role: I8, t: I8, v: F8) -> Bool | None:
+        same: Bool = t // self.step[r] == self.bucket[r]
+        return same
+
+    def _pass(self, r: I8, role: I8, t: I8, v: F8) -> None:
+        np.maximum.at(self.seen[0], r, t)
+        np.add.at(
+            self.total, r, np.clip(v, -HUGE, HUGE)
+        )  # one after the other, so that the sums are those of single values
+        np.add.at(self.count, r, 1)
+
+    def _step(self, r: I8, role: I8, t: I8, v: F8) -> None:
+        self.seen[0, r] = np.maximum(self.seen[0, r], t)
+        v = np.clip(v, -HUGE, HUGE)
+        bucket = t // self.step[r]
+        later = bucket > self.bucket[r]
+        closing = r[later & (self.count[r] > 0)]
+        if len(closing):
+            self._close(closing)
+        same = bucket == self.bucket[r]
+        self.total[r] = np.where(later, v, np.where(same, self.total[r] + v, self.total[r]))
+        self.count[r] = np.where(later, 1, self.count[r] + same)
+        self.bucket[r[later]] = bucket[later]
+
+    def _close(self, r: I8) -> None:
+        """The step of these rows is complete."""
+        mean = self.total[r] / self.count[r]
+        end = (self.bucket[r] + 1) * self.step[r]
+        begin = end - self.step[r]
+        expected, z, rarity = self._take(r, begin, mean)
+        wanted = np.where(z > 0, self.up[r], self.down[r]) & (np.abs(mean - expected) >= self.least[r])
+        rarity = np.where(wanted, rarity, 0.0)
+        news = (rarity > 0) & ((end - self.since[r] >= HOLD) | (rarity > STRONGER * self.said[r]))
+        self.said[r[news]], self.since[r[news]] = rarity[news], end[news]
+        self.calm[r] = np.where(rarity > 0, 0, np.minimum(self.calm[r] + 1, CALM))
+        active = self.level[r] > 0
+        raised = ~active & news & (rarity >= self.limit[r]) & (self.known[r] > self.learn[r])
+        turn = raised | (active & (self.calm[r] >= CALM))
+        if turn.any():
+            to = r[turn]
+            self.value[to], self.expected[to], self.rarity[to] = mean[turn], expected[turn], rarity[turn]
+            self.change(to, raised[turn].astype(np.uint8), end[turn])
+
+    def _take(self, r: I8, t: I8, value: F8) -> tuple[F8, F8, F8]:
+        """(expected, z, rarity) of one value for each row, which then learns from it."""
+        x = np.clip(value, -HUGE, HUGE)
+        hour = t // HOUR % HOURS
+        days = np.ceil(self.hours[hour, r] / self.per_hour[r])
+        own = days / (days + HALF_DAYS)
+        sure = np.maximum(days - 1.0, 0.0)
+        sure = sure / (sure + HALF_DAYS)
+        expected = own * self.mean[hour, r] + (1.0 - own) * self.overall[r] + self.slow[r]
+        variance = sure * self.var[hour, r] + (1.0 - sure) * self.var_all[r]
+        spread = np.maximum(np.sqrt(variance), FLOOR * np.abs(expected))
+        off = x - expected
+        with np.errstate(divide="ignore", invalid="ignore"):
+            z = np.clip(np.where(spread > 0, off / spread, np.sign(off) * ODD), -MOST, MOST)
+        z = np.where((self.known[r] <= FIRST) | (off == 0), 0.0, z)
+        self._adapt(r, hour, days, x, expected, spread)
+        rarity = self._rarity(r, z)
+        self._blocks(r, t, z)
+        return expected, z, rarity
+
+    def _adapt(self, r: I8, hour: I8, days: F8, x: F8, expected: F8, spread: F8) -> None:
+        self.overall[r] = np.where(self.known[r] == 0, x, self.overall[r])
+        self.known[r] += 1
+        most = CLIP * spread
+        pulled = expected + np.clip(x - expected, -most, most)
+        x = np.where((days >= CLIP_FROM) & (spread > 0), pulled, x)
+        off = x - expected
+        per_hour, known = self.per_hour[r], self.known[r].astype(np.float64)
+        follows = known > LEVEL_FROM * per_hour
+        level = self.slow[r]
+        self.slow[r] = np.where(follows, level + off / (LEVEL_DAYS * HOURS * per_hour), level)
+        a = np.maximum(1.0 / known, 1.0 / (DAYS * HOURS * per_hour))
+        d = x - self.overall[r]
+        self.overall[r] += a * d
+        self.var_all[r] = (1.0 - a) * (self.var_all[r] + a * (d * d))
+        count = self.hours[hour, r] + 1.0
+        self.hours[hour, r] = count
+        a = np.maximum(1.0 / count, 1.0 / (DAYS * per_hour))
+        d = x - self.mean[hour, r]
+        self.mean[hour, r] += a * d
+        e = np.where(days >= 1, off, d)
+        self.var[hour, r] = (1.0 - a) * (self.var[hour, r] + a * (e * e))
+
+    def _rarity(self, r: I8, z: F8) -> F8:
+        side = np.where(z > 0, UP, DOWN)
+        size = np.abs(z)
+        log = np.where(size > 1e-9, ln_columns(np.maximum(size, 1e-9)), -99.0)
+        begin = self.begin[side, r]
+        rare: F8 = np.where(log > begin, TAIL_LN + (log - begin) / self.slope[side, r], 0.0)
+        return rare
+
+    def _blocks(self, r: I8, t: I8, z: F8) -> None:
+        self.first[r] = np.where(self.known[r] == 1, t, self.first[r])
+        self.top[UP, r] = np.maximum(self.top[UP, r], z)
+        self.top[DOWN, r] = np.maximum(self.top[DOWN, r], -z)
+        self.filled[r] += 1
+        full = r[self.filled[r] >= BLOCK]
+        if not len(full):
+            return
+        old = self.filled[r] >= BLOCK
+        old &= t - self.first[r] > AGE
+        if old.any():
+            self._learn(r[old])
+        self.top[:, full] = 0.0
+        self.filled[full] = 0
+
+    def _learn(self, r: I8) -> None:
+        self.tails[:, r] = self.tails[:, r] * KEEP
+        self.weight[r] = self.weight[r] * KEEP + 1.0
+        for side in (UP, DOWN):
+            top = self.top[side, r]
+            some = top > 1e-9
+            log = ln_columns(np.where(some, top, 1.0))
+            k = np.where(some, np.clip(np.floor(log / WIDTH), 0, BINS - 1), 0).astype(np.int64)
+            self.tails[side * BINS + k, r] += 1.0
+        self._fit(r)
+
+    def _fit(self, r: I8) -> None:
+        for side in (UP, DOWN):
+            counts = self.tails[side * BINS : (side + 1) * BINS][:, r]
+            self.begin[side, r], self.slope[side, r] = fit_columns(counts, self.weight[r])
+
+    def _value(self, row: int) -> float:
+        return float(self.value[row])
+
+    def _limit(self, row: int, level: int) -> float:
+        return float(self.expected[row])
+
+    def _facts(self, row: int, active: bool) -> Mapping[str, Any]:
+        rule = self.rows[row].rule
+        assert isinstance(rule, Baseline)
+        return rule.facts(float(self.rarity[row]))
