@@ -15,12 +15,13 @@ from alerts.rules_baseline import Baseline
 from alerts.rules_kinds import OPS, Combine, Digital, Limit, Member, NoData, Op, Rate, Slope, Stuck
 from alerts.rules_night_flow import NightFlow
 from alerts.rules_residual import Residual
+from alerts.rules_shift import Shift
 from gateway.errors import BadInput
 
 __all__ = [
     "ACCOUNT_S", "EVENTS", "OPS", "OWNERS", "RULE_KINDS", "YAML_NAMES", "Baseline", "Combine", "Digital", "Limit",
-    "Member", "NoData", "Op", "Rate", "Rule", "Slope", "Stuck", "digest", "matches", "rule_from_dict",
-    "stale_s", "to_fields", "to_yaml",
+    "Member", "NoData", "Op", "Rate", "Rule", "Shift", "Slope", "Stuck", "digest", "matches",
+    "rule_from_dict", "stale_s", "to_fields", "to_yaml",
 ]  # fmt: skip
 
 RULE_KINDS: dict[str, type[Rule]] = {
@@ -30,6 +31,7 @@ RULE_KINDS: dict[str, type[Rule]] = {
     "no_data": NoData,
     "stuck": Stuck,
     "slope": Slope,
+    "shift": Shift,
     "combine": Combine,
     "baseline": Baseline,
     "night_flow": NightFlow,

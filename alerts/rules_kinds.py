@@ -13,13 +13,15 @@ Op = Literal["==", "!=", "<", "<=", ">", ">="]
 OPS: tuple[Op, ...] = ("==", "!=", "<", "<=", ">", ">=")
 
 
-def _positive(**values: float | None) -> None:
+def positive(**values: float | None) -> None:
+    """Raise ValueError unless each value is above 0 (or not given)."""
     for name, value in values.items():
         if value is not None and not (math.isfinite(value) and value > 0):
             raise ValueError(f"{name}: {value!r} must be above 0")
 
 
-def _not_negative(**values: float | None) -> None:
+def not_negative(**values: float | None) -> None:
+    """Raise ValueError unless each value is 0 or more (or not given)."""
     for name, value in values.items():
         if value is not None and not (math.isfinite(value) and value >= 0):
             raise ValueError(f"{name}: {value!r} must be 0 or more")
@@ -57,7 +59,7 @@ class Limit(Rule):
         for (a, x), (b, y) in pairwise(given):
             if not x < y:
                 raise ValueError(f"{a} ({x:g}) must be below {b} ({y:g})")
-        _not_negative(
+        not_negative(
             deadband=self.deadband, on_delay_s=self.on_delay_s, on_delay_outer_s=self.on_delay_outer_s,
             off_delay_s=self.off_delay_s,
         )  # fmt: skip
@@ -81,7 +83,7 @@ class Digital(Rule):
     def _check(self) -> None:
         if self.active not in (0, 1):
             raise ValueError(f"active: {self.active!r} must be 0 or 1")
-        _not_negative(on_delay_s=self.on_delay_s, off_delay_s=self.off_delay_s)
+        not_negative(on_delay_s=self.on_delay_s, off_delay_s=self.off_delay_s)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,10 +101,10 @@ class Rate(Rule):
     off_delay_s: float = 60.0
 
     def _check(self) -> None:
-        _positive(limit=self.limit)
+        positive(limit=self.limit)
         if self.direction not in ("both", "up", "down"):
             raise ValueError(f"direction: {self.direction!r} must be both, up or down")
-        _not_negative(min_change=self.min_change, on_delay_s=self.on_delay_s, off_delay_s=self.off_delay_s)
+        not_negative(min_change=self.min_change, on_delay_s=self.on_delay_s, off_delay_s=self.off_delay_s)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +122,7 @@ class NoData(Rule):
     watch: Literal["silent", "bad"] = "silent"
 
     def _check(self) -> None:
-        _positive(timeout_s=self.timeout_s, factor=self.factor)
+        positive(timeout_s=self.timeout_s, factor=self.factor)
         if self.per not in ("point", "device"):
             raise ValueError(f"per: {self.per!r} must be point or device")
         if self.watch not in ("silent", "bad"):
@@ -148,8 +150,8 @@ class Stuck(Rule):
     gate_above: float = 0.5
 
     def _check(self) -> None:
-        _positive(time_s=self.time_s)
-        _not_negative(eps=self.eps)
+        positive(time_s=self.time_s)
+        not_negative(eps=self.eps)
         if self.gate and not TAG_PATTERN.fullmatch(self.gate):
             raise ValueError(f"gate {self.gate!r}: write a tag")
         if self.gate.count("*") > self.tag.count("*"):
@@ -174,7 +176,7 @@ class Slope(Rule):
     min_points: int = 8
 
     def _check(self) -> None:
-        _positive(window_s=self.window_s, step_s=self.step_s, horizon_s=self.horizon_s)
+        positive(window_s=self.window_s, step_s=self.step_s, horizon_s=self.horizon_s)
         if not math.isfinite(self.limit):
             raise ValueError(f"limit: {self.limit!r} is no limit")
         if self.direction not in ("up", "down"):
@@ -249,7 +251,7 @@ class Combine(Rule):
             raise ValueError("all: a * stands for what the first member's * matched; that one has fewer")
         if self.confirm and self.confirm.tag in names:
             raise ValueError("confirm: names a point that `all` has already")
-        _not_negative(
+        not_negative(
             on_delay_s=self.on_delay_s, off_delay_s=self.off_delay_s, confirm_delay_s=self.confirm_delay_s
         )
 

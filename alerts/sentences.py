@@ -11,6 +11,7 @@ from alerts import sentences_hour as hour
 from alerts.rules import Baseline, Combine, Digital, Limit, NoData, Rate, Rule, Slope, Stuck
 from alerts.rules_night_flow import NightFlow
 from alerts.rules_residual import Residual
+from alerts.rules_shift import Shift
 from gateway.model import Finding, Ms, Text
 
 Pair = tuple[str, str]
@@ -120,6 +121,8 @@ def _now(f: Finding, rule: Rule, n: _Number) -> Pair:
             return cross.residual(f, n)
         case Baseline():
             return hour.baseline(f, n)
+        case Shift():
+            return _shifted(f, n)
         case Combine():
             parts = "、".join(f"{tag}={v:g}" for tag, v in f.facts.items())
             return f"条件同时成立（{parts}）", f"all true at once ({parts.replace('、', ', ')})"
@@ -141,4 +144,14 @@ def _trend(f: Finding, n: _Number) -> Pair:
     return (
         f"{v}，趋势 {slope}，将到限值 {limit}{soon[0]}",
         f"{v}, trend {slope}, heading for {limit}{soon[1]}",
+    )
+
+
+def _shifted(f: Finding, n: _Number) -> Pair:
+    v, usual, sd = n.value(f.value), n.value(f.facts["expected"]), n.value(f.facts["sd"])
+    zh, en = ("偏高", "above") if f.level == "H" else ("偏低", "below")
+    began = n.when(f.facts["began"])
+    return (
+        f"{v}，比平时的 {usual}（±{sd}）{zh}，偏离始于 {began}",
+        f"{v}, {en} its usual {usual} (±{sd}); it began to leave it at {began}",
     )

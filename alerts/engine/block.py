@@ -13,13 +13,30 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from alerts.engine import fast
 from alerts.engine.bind import FAR, Row
-from alerts.engine.columns import F8, I8, NEVER, Any_, Bool, Index, Links, Rounds
+from alerts.engine.columns import F8, I8, NEVER, Any_, Bool, Feed, Index, Links, by_key, runs, spread
 from gateway.model import Finding, Ms
+
+PART = 8192
+"""Rows that are worked on at once in vectors."""
+DEEP = 48
+"""Samples of one row in one batch beyond which they are taken one by one: a back-fill."""
+
+
+class Runs(NamedTuple):
+    """Samples in order of (row, time, arrival); run k of row[k] lies at begin[k]:end[k] in the columns."""
+
+    row: I8
+    begin: I8
+    end: I8
+    role: I8
+    t: I8
+    v: F8
 
 
 class Block(ABC):
@@ -29,6 +46,10 @@ class Block(ABC):
     """Columns that make up the state; the last axis is the row."""
     LEVELS: ClassVar[tuple[str, ...]] = ("", "")
     """Name of each level code; 0 is normal."""
+    KERNEL: ClassVar[fast.Kernel | None] = None
+    """Goes through a row's samples one by one (see `fast`); None: rounds of vectors alone."""
+    COLUMNS: ClassVar[Any] = None
+    """The NamedTuple of columns that the kernel takes."""
 
     def __init__(self, rows: Sequence[Row], index: Index) -> None:
         self.rows = list(rows)
@@ -40,8 +61,6 @@ class Block(ABC):
         self.primary = (
             index.find(np.asarray([r.inputs[0] for r in self.rows], np.int64)) if n else np.zeros(0, np.int64)
         )
-        self.rounds = Rounds(n)
-        self._hot = np.zeros(n, np.bool_)
         self.out: list[Finding] = []
         self.level = np.zeros(n, np.uint8)
         self.onset = np.full(n, NEVER, np.int64)
@@ -54,28 +73,104 @@ class Block(ABC):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, at: I8, t: I8, v: F8) -> None:
-        """Samples in time order, by position of their series."""
-        if not self.links.any:
+    def take(self, feed: Feed) -> None:
+        """Readings of many series."""
+        if not self.links.any or not len(feed.t):
             return
+        t, v = feed.t, feed.v
+        if self.links.solo:
+            run, row, _ = self.links.expand(feed.at)
+            runs = Runs(row, feed.begin[run], feed.end[run], feed.no_role, t, v)
+        else:
+            runs = self._merged(feed)
+        if not len(runs.row):
+            return
+        kernel = fast.compiled(self.KERNEL)
+        if kernel is None:
+            self._in_rounds(runs)
+        else:
+            self._by_kernel(kernel, runs)
+
+    def _merged(self, feed: Feed) -> Runs:
+        """What several series say to one row, in order of time and arrival."""
+        at, t, v = feed.arrived
         event, r, role = self.links.expand(at)
-        if not len(event):
-            return
         t, v = t[event], v[event]
-        calm = self._calm(r, role, t, v)
+        order = by_key(r, t)
+        if order is not None:
+            r, role, t, v = r[order], role[order], t[order], v[order]
+        return Runs(*runs(r), role, t, v)
+
+    def _in_rounds(self, runs: Runs) -> None:
+        """In vectors of different rows, a part that the cache holds at a time; long runs one by one."""
+        row, begin, end, role, t, v = runs
+        deep = end - begin > DEEP
+        if self.KERNEL and deep.any():
+            for k in np.flatnonzero(deep).tolist():
+                run = slice(begin[k], end[k])
+                self._one_by_one(int(row[k]), role[run], t[run], v[run])
+            row, begin, end = row[~deep], begin[~deep], end[~deep]
+        for k in range(0, len(row), PART):
+            part = slice(k, k + PART)
+            self._part(Runs(row[part], begin[part], end[part], role, t, v))
+
+    def _part(self, runs: Runs) -> None:
+        row, begin, end, role, t, v = runs
+        event = spread(begin, end)
+        length = end - begin
+        once = len(row) == int(length.sum())
+        r = row if once else np.repeat(row, length)
+        one = (r, role[event], t[event], v[event])
+        calm = self._calm(*one)
         if calm is not None:
-            hot = ~calm
-            if not hot.any():
-                self._pass(r, role, t, v)
+            if calm.all():
+                self._pass(*one)
                 return
-            self._hot[r[hot]] = True
-            keep = self._hot[r]
-            self._hot[r[hot]] = False
-            rest = ~keep
-            self._pass(r[rest], role[rest], t[rest], v[rest])
-            r, role, t, v = r[keep], role[keep], t[keep], v[keep]
-        for part in self.rounds.cut(r):
-            self._step(r[part], role[part], t[part], v[part])
+            stirred = ~calm if once else np.logical_or.reduceat(~calm, np.cumsum(length) - length)
+            rest = ~np.repeat(stirred, length)
+            self._pass(*(column[rest] for column in one))
+            row, begin, end, once = row[stirred], begin[stirred], end[stirred], False
+        if once:
+            self._round(*one)
+            return
+        while len(row):
+            self._round(row, role[begin], t[begin], v[begin])
+            begin = begin + 1
+            more = begin < end
+            row, begin, end = row[more], begin[more], end[more]
+
+    def _round(self, r: I8, role: I8, t: I8, v: F8) -> None:
+        left = self._quick(r, role, t, v)
+        if left is None:
+            self._step(r, role, t, v)
+        elif left.any():
+            self._step(r[left], role[left], t[left], v[left])
+
+    def _by_kernel(self, kernel: fast.Kernel, runs: Runs) -> None:
+        """The kernel goes through each run up to a sample that changes the row's level; that one by step."""
+        row, begin, end, role, t, v = runs
+        begin, columns = begin.copy(), self.kernel_columns()
+        while len(row):
+            kernel(row, begin, end, role, t, v, columns)
+            more = begin < end
+            row, begin, end = row[more], begin[more], end[more]
+            if len(row):
+                self._step(row, role[begin], t[begin], v[begin])
+                begin += 1
+
+    def _one_by_one(self, row: int, role: I8, t: I8, v: F8) -> None:
+        """A long run of one row: the kernel in plain Python, over lists."""
+        at, n, columns = 0, len(t), self.kernel_columns()
+        while at < n:
+            at = fast.interpreted(self.KERNEL, columns, row, role, t, v, at)
+            if at < n:
+                one = np.asarray([row])
+                self._step(one, role[at : at + 1], t[at : at + 1], v[at : at + 1])
+                at += 1
+
+    def kernel_columns(self) -> Any:
+        """The columns as its kernel takes them."""
+        return self.COLUMNS._make(getattr(self, name) for name in self.COLUMNS._fields)
 
     def _calm(self, r: I8, role: I8, t: I8, v: F8) -> Bool | None:
         """Where a sample can change nothing but the proof and the value of its row; None: nowhere."""
@@ -84,6 +179,10 @@ class Block(ABC):
     def _pass(self, r: I8, role: I8, t: I8, v: F8) -> None:
         """Take calm samples; a row may occur more than once, its last sample counts."""
         self.seen[role, r] = np.maximum(self.seen[role, r], t)
+
+    def _quick(self, r: I8, role: I8, t: I8, v: F8) -> Bool | None:
+        """Take the samples of different rows that change no level; where one is left, None: all are."""
+        return None
 
     @abstractmethod
     def _step(self, r: I8, role: I8, t: I8, v: F8) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from alerts.engine import kernels
 from alerts.engine.bind import FAR, Row
 from alerts.engine.block import Block, Timers
 from alerts.engine.columns import F8, I8, NEVER, Any_, Bool, Index
@@ -18,6 +19,8 @@ from gateway.model import Ms
 class LimitBlock(Timers):
     """Low limits are compared with the sign turned, so that all four levels look upwards."""
 
+    KERNEL = staticmethod(kernels.limit)
+    COLUMNS = kernels.LimitColumns
     DEPTH = 4
     LEVELS = ("", "LL", "L", "H", "HH")
     # By the bits of the active levels (LL 1, L 2, H 4, HH 8): the outer level shows, HH before LL.
@@ -86,6 +89,9 @@ def thresholds(rule: Limit, level: int, limit: float) -> tuple[float, float]:
 class DigitalBlock(Timers):
     """Contacts."""
 
+    KERNEL = staticmethod(kernels.digital)
+    COLUMNS = kernels.TimerColumns
+
     def __init__(self, rows: Sequence[Row], index: Index) -> None:
         super().__init__(rows, index)
         self.wanted = np.asarray([self._active_value(r) != 0 for r in self.rows], np.bool_)
@@ -135,6 +141,8 @@ class BadBlock(DigitalBlock):
 class RateBlock(Timers):
     """|dv/dt|; the finding's value and limit are rates, unit per minute."""
 
+    KERNEL = staticmethod(kernels.rate)
+    COLUMNS = kernels.RateColumns
     STATE = (*Timers.STATE, "rate")
 
     def __init__(self, rows: Sequence[Row], index: Index) -> None:
@@ -146,13 +154,32 @@ class RateBlock(Timers):
         self.up = np.asarray([r.direction != "down" for r in rules if isinstance(r, Rate)], np.bool_)
         self.down = np.asarray([r.direction != "up" for r in rules if isinstance(r, Rate)], np.bool_)
 
-    def _step(self, r: I8, role: I8, t: I8, v: F8) -> None:
-        gapped = self.begin(r, role, t)
+    def _rates(self, r: I8, t: I8, v: F8) -> tuple[F8, Bool, Bool]:
+        """Per minute; whether that is too fast; whether there was a gap before."""
+        since = t - self.seen[0][r]
+        gapped = since > self.gap[0][r]
         change = v - self.value[r]
-        minutes = np.maximum(t - np.maximum(self.seen[0, r], 0), 1000) / 60_000.0
-        rate = np.where(gapped, 0.0, change / minutes)
-        on = (np.abs(rate) > self.limit[r]) & (np.abs(change) >= self.least[r])
-        on &= np.where(rate > 0, self.up[r], self.down[r])
+        rate = np.where(gapped, 0.0, change / (np.maximum(since, 1000) / 60_000.0))
+        on = np.abs(rate) > self.limit[r]
+        if on.any():
+            on &= np.abs(change) >= self.least[r]
+            on &= np.where(rate > 0, self.up[r], self.down[r])
+        return rate, on, gapped
+
+    def _quick(self, r: I8, role: I8, t: I8, v: F8) -> Bool | None:
+        rate, on, _ = self._rates(r, t, v)
+        left: Bool = on | self.busy[r]
+        if left.any():
+            quiet = ~left
+            r, t, v, rate = r[quiet], t[quiet], v[quiet], rate[quiet]
+        self.value[r] = v
+        self.rate[r] = rate
+        self.seen[0][r] = np.maximum(self.seen[0][r], t)
+        return left
+
+    def _step(self, r: I8, role: I8, t: I8, v: F8) -> None:
+        self.begin(r, role, t)
+        rate, on, gapped = self._rates(r, t, v)
         self.value[r] = v
         self.rate[r] = rate
         self.finish(r, role, t, on[None], ~on[None], gapped, t)
@@ -167,6 +194,8 @@ class RateBlock(Timers):
 class StuckBlock(Timers):
     """Role 0 is the watched point, role 1 its gate. `value` is where the point stands still."""
 
+    KERNEL = staticmethod(kernels.stuck)
+    COLUMNS = kernels.StuckColumns
     STATE = (*Timers.STATE, "gate")
 
     def __init__(self, rows: Sequence[Row], index: Index) -> None:
@@ -180,12 +209,21 @@ class StuckBlock(Timers):
         on = [round(r.rule.time_s * 1000) for r in self.rows if isinstance(r.rule, Stuck)]
         return np.asarray([on], np.int64), np.zeros(len(self.rows), np.int64)
 
-    def _calm(self, r: I8, role: I8, t: I8, v: F8) -> Bool | None:
-        main = role == 0
-        same = np.where(main, np.abs(v - self.value[r]) <= self.eps[r], (v > self.above[r]) == self.gate[r])
-        gapped = t - self.seen[role, r] > self.gap[role, r]
-        calm: Bool = same & ~gapped & (t < self.next[r]) & (self.level[r] == 0)
-        return calm
+    def _quick(self, r: I8, role: I8, t: I8, v: F8) -> Bool | None:
+        pending, value = self.next[r], self.value[r]
+        plain: Bool = (
+            (pending > t) & (self.level[r] == 0) & (role == 0) & self.gate[r] & (self.on_ms[0][r] > 0)
+        )
+        if not plain.all():
+            r, t, v, pending, value = r[plain], t[plain], v[plain], pending[plain], value[plain]
+        seen = self.seen[0][r]
+        anew = ~(np.abs(v - value) <= self.eps[r]) | (t - seen > self.gap[0][r])
+        due = np.where(anew | (pending >= FAR), t + self.on_ms[0][r], pending)
+        self.value[r] = np.where(anew, v, value)
+        self.due[0][r] = self.next[r] = due
+        self.busy[r] = True
+        self.seen[0][r] = np.maximum(seen, t)
+        return ~plain
 
     def _step(self, r: I8, role: I8, t: I8, v: F8) -> None:
         gapped = self.begin(r, role, t)
@@ -280,6 +318,9 @@ class CombineBlock(Timers):
 
 class SilentBlock(Block):
     """no_data rules that watch for silence; all inputs of a row count as one."""
+
+    KERNEL = staticmethod(kernels.silent)
+    COLUMNS = kernels.SilentColumns
 
     def __init__(self, rows: Sequence[Row], index: Index) -> None:
         super().__init__(rows, index)

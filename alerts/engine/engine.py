@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from alerts.engine import fast, kernels, kernels_shift
 from alerts.engine.baseline import BaselineBlock
 from alerts.engine.bind import PointInfo, Row, bind
 from alerts.engine.block import Block
@@ -24,9 +25,10 @@ from alerts.engine.blocks import (
     SilentBlock,
     StuckBlock,
 )
-from alerts.engine.columns import F8, I8, NEVER, Any_, Bool, Index, Rounds
+from alerts.engine.columns import F8, I8, NEVER, Any_, Bool, Feed, Index, by_key
 from alerts.engine.night_flow import NightFlowBlock
 from alerts.engine.residual import ResidualBlock
+from alerts.engine.shift import ShiftBlock
 from alerts.engine.slope import SlopeBlock
 from alerts.rules import NoData, Rule, digest
 from gateway.model import Finding, Level, Ms, Samples
@@ -39,11 +41,23 @@ BLOCKS: Mapping[str, type[Block]] = {
     "bad": BadBlock,
     "stuck": StuckBlock,
     "slope": SlopeBlock,
+    "shift": ShiftBlock,
     "combine": CombineBlock,
     "baseline": BaselineBlock,
     "night_flow": NightFlowBlock,
     "residual": ResidualBlock,
 }
+
+
+def warm(cache: str = "") -> bool:
+    """Compile the kernels of all blocks where numba is installed; see `fast.warm`."""
+    blocks = [cls((), Index(np.zeros(0, np.int64))) for cls in BLOCKS.values() if cls.KERNEL]
+    helpers = [
+        f for m in (kernels, kernels_shift) for n, f in vars(m).items() if n.startswith("_") and callable(f)
+    ]
+    return fast.warm([(b.KERNEL, b.kernel_columns()) for b in blocks if b.KERNEL], helpers, cache)
+
+
 SCHEMA = 1
 """Layout of a snapshot."""
 
@@ -83,7 +97,6 @@ class Engine:
         self._newest = np.full(n, NEVER, np.int64)
         self._bad = np.zeros(n, np.bool_)
         self._value = np.full(n, np.nan)
-        self._rounds = Rounds(n)
         rows: dict[str, list[Row]] = {name: [] for name in BLOCKS}
         for row in bind(self.rules, list(self.points.values())):
             rows[block_of(row.rule)].append(row)
@@ -105,45 +118,46 @@ class Engine:
         """
         at = self._index.find(samples.series)
         t, v, q = samples.t, samples.v, samples.q
-        if len(t) > 1 and (np.diff(t) < 0).any():
-            order = np.argsort(t, kind="stable")
-            at, t, v, q = at[order], t[order], v[order], q[order]
         known = at >= 0
         if not known.all():
             self.counts["unknown"] += int((~known).sum())
             at, t, v, q = at[known], t[known], v[known], q[known]
+        order = by_key(at, t)
+        if order is None:
+            order = np.arange(len(at))
+        else:
+            at, t, v, q = at[order], t[order], v[order], q[order]
         fresh = self._fresh(at, t)
-        at, t, v = at[fresh], t[fresh], v[fresh].astype(np.float64)
-        bad = (q[fresh] >> 5 >= Level.STALE) | ~np.isfinite(v)
+        if not fresh.all():
+            at, t, v, q, order = at[fresh], t[fresh], v[fresh], q[fresh], order[fresh]
+        v = v.astype(np.float64, copy=False)
+        bad = (q >> 5 >= Level.STALE) | ~np.isfinite(v)
         self._newest[at] = t
         self._bad[at] = bad
-        self._value[at[~bad]] = v[~bad]
         self.counts["bad"] += int(bad.sum())
         self.counts["fed"] += len(at) - int(bad.sum())
-        self._feed(at, t, v, bad)
+        self._feed(at, t, v, bad, order)
         return self._take()
 
     def _fresh(self, at: I8, t: I8) -> Bool:
         """Which readings are newer than everything before them of the same series."""
-        newer = t > self._newest[at]
-        self.counts["late"] += int((t < self._newest[at]).sum())
-        repeated = np.flatnonzero(~self._rounds.first(at))
-        if len(repeated):
-            some = np.zeros(len(self._index), np.bool_)
-            some[at[repeated]] = True
-            among = np.flatnonzero(some[at])
-            among = among[np.argsort(at[among], kind="stable")]
-            same = (at[among][1:] == at[among][:-1]) & (t[among][1:] == t[among][:-1])
-            newer[among[1:][same]] = False
-        self.counts["duplicate"] += int((~newer & (t >= self._newest[at])).sum())
+        newest = self._newest[at]
+        newer = t > newest
+        newer[1:] &= (at[1:] != at[:-1]) | (t[1:] != t[:-1])
+        late = int((t < newest).sum())
+        self.counts["late"] += late
+        self.counts["duplicate"] += len(at) - int(newer.sum()) - late
         return newer
 
-    def _feed(self, at: I8, t: I8, v: F8, bad: Bool) -> None:
-        self.blocks["bad"].take(at, t, bad.astype(np.float64))
+    def _feed(self, at: I8, t: I8, v: F8, bad: Bool, arrival: I8) -> None:
+        self.blocks["bad"].take(Feed(at, t, bad.astype(np.float64), arrival))
         if bad.any():
-            at, t, v = at[~bad], t[~bad], v[~bad]
+            good = ~bad
+            at, t, v, arrival = at[good], t[good], v[good], arrival[good]
+        self._value[at] = v
+        feed = Feed(at, t, v, arrival)
         for block in self._row_blocks:
-            block.take(at, t, v)
+            block.take(feed)
 
     def prove(self, series: Iterable[int], t: Ms) -> list[Finding]:
         """These points were read up to `t` and have not changed: the same as their last reading once more.
@@ -156,7 +170,7 @@ class Engine:
         at = at[at >= 0]
         at = at[(self._newest[at] > NEVER) & (self._newest[at] < t)]
         bad = self._bad[at]
-        self._feed(at, np.full(len(at), t, np.int64), self._value[at], bad)
+        self._feed(at, np.full(len(at), t, np.int64), self._value[at], bad, np.arange(len(at)))
         return self._take()
 
     def tick(self, t: Ms, series: Iterable[int] | None = None, *, now: Ms | None = None) -> list[Finding]:

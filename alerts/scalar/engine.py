@@ -23,6 +23,7 @@ from alerts.scalar.rows import (
     SilentRow,
     StuckRow,
 )
+from alerts.scalar.shift import ShiftRow
 from alerts.scalar.slope import SlopeRow
 from gateway.model import Finding, Level, Ms, Samples
 
@@ -34,6 +35,7 @@ ROWS: Mapping[str, type[ScalarRow]] = {
     "bad": BadRow,
     "stuck": StuckRow,
     "slope": SlopeRow,
+    "shift": ShiftRow,
     "combine": CombineRow,
     "baseline": BaselineRow,
     "night_flow": NightFlowRow,

@@ -34,6 +34,7 @@ BASE: dict[str, Any] = {
 Story = list[tuple[int, float]]
 """(second, value) of the one point x.p."""
 
+SHIFTED: Story = [(s, 5 + 0.1 * (s % 2) + (2.0 if 60 <= s < 90 else 0.0)) for s in range(120)]
 STEADY: Story = [(s, 5.0) for s in range(0, 60, 5)]
 RISING: Story = [(s, 0.1 * s) for s in range(60)] + [(s, 5.9) for s in range(60, 200)]
 NIGHTS: Story = [
@@ -49,6 +50,7 @@ CASES: dict[str, tuple[dict[str, Any], Story]] = {
     "rate": ({"tag": "x.p", "limit": 60, "off_delay_s": 3}, [(0, 0), (1, 50), (5, 50), (9, 50)]),
     "no_data": ({"tag": "x.p", "timeout_s": 20}, [(0, 1), (30, 1)]),
     "stuck": ({"tag": "x.p", "time_s": 40}, [*STEADY, (60, 6), (61, 7)]),
+    "shift": ({"tag": "x.p", "step_s": 0, "tau_s": 600, "warmup": 30}, SHIFTED),
     "slope": (
         {"tag": "x.p", "limit": 20, "direction": "up", "window_s": 40, "step_s": 4, "horizon_s": 600},
         RISING,

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import astuple
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from alerts.engine import Engine, PointInfo
+from alerts.engine import Engine, PointInfo, block, fast
 from alerts.engine.block import Block, Timers
 from alerts.engine.blocks import CombineBlock, RateBlock, StuckBlock
 from alerts.engine.columns import NEVER
+from alerts.engine.engine import warm
+from alerts.engine.shift import ShiftBlock
 from alerts.engine.slope import SlopeBlock
 from alerts.rules import Rule, rule_from_dict
 from alerts.scalar import ScalarEngine
 from alerts.scalar.rows import CombineRow, DelayRow, RateRow, ScalarRow, StuckRow
+from alerts.scalar.shift import ShiftRow
 from alerts.scalar.slope import SlopeRow
 from gateway.model import Finding, Level, Samples, quality
 
@@ -45,6 +51,12 @@ RAW: list[dict[str, Any]] = [
      "step_s": 4, "horizon_s": 120, "min_points": 5},
     {"id": "slope_down", "kind": "slope", "tag": "x.level", "direction": "down", "limit": 0, "window_s": 24,
      "step_s": 2, "horizon_s": 600, "min_points": 5},
+    {"id": "shift", "kind": "shift", "tag": "x.level", "step_s": 0, "tau_s": 60, "warmup": 5, "h": 4, "z": 3,
+     "relearn_s": 90, "min_sd": 0.2},
+    {"id": "shift_mean", "kind": "shift", "tag": "x.level", "step_s": 4, "tau_s": 30, "warmup": 5, "h": 2,
+     "z": None, "at": {"b": {"direction": "up", "winsor": 2}}},
+    {"id": "shift_jump", "kind": "shift", "tag": "x.*", "step_s": 0, "tau_s": 20, "warmup": 6, "h": None,
+     "direction": "down", "z": 1.5, "k": 0},
     {"id": "silent", "kind": "no_data", "tag": "*"},
     {"id": "silent_dev", "kind": "no_data", "tag": "*", "per": "device", "timeout_s": 12},
     {"id": "bad", "kind": "no_data", "tag": "*", "watch": "bad", "timeout_s": 6},
@@ -73,9 +85,9 @@ def seen(f: Finding) -> tuple[Any, ...]:
 
 def column_state(e: Engine) -> dict[Any, Any]:
     state: dict[Any, Any] = {}
-    for block in e.blocks.values():
-        for k, row in enumerate(block.rows):
-            state[row.key] = _block_row(block, k)
+    for b in e.blocks.values():
+        for k, row in enumerate(b.rows):
+            state[row.key] = _block_row(b, k)
     return state
 
 
@@ -94,6 +106,9 @@ def _block_row(b: Block, k: int) -> Any:
         s.append(bool(b.gate[k]))
     if isinstance(b, CombineBlock):
         s += [list(map(repr, b.values[:n, k].tolist())), b.truth[:n, k].tolist(), b.since[:n, k].tolist()]
+    if isinstance(b, ShiftBlock):
+        columns = (b.bucket, b.total, b.count, b.whole, b.mean, b.var, b.n, b.back, b.value)
+        s += [[repr(c[k].item()) for c in columns], b.sum[:, k].tolist(), b.since[:, k].tolist()]
     if isinstance(b, SlopeBlock):
         m = int(b.filled[k])
         size = len(b.x)
@@ -119,17 +134,22 @@ def _scalar_row(r: ScalarRow) -> Any:
         s.append(r.gate)
     if isinstance(r, CombineRow):
         s += [list(map(repr, r.values)), r.truth, r.since]
+    if isinstance(r, ShiftRow):
+        columns = (r.bucket, r.total, r.count, r.whole, r.mean, r.var, r.n, r.back, r.value)
+        s += [list(map(repr, columns)), [r.down, r.up], [r.since_down, r.since_up]]
     if isinstance(r, SlopeRow):
         s += [r.bucket, r.total, r.count, [x for x, _ in r.window], [y for _, y in r.window]]
         s += [r.streak, repr(r.value), r.eta, repr(r.per_hour)]
     return s
 
 
-def same(e: Engine, s: ScalarEngine) -> None:
-    assert column_state(e) == scalar_state(s)
-    assert dict(+e.counts) == dict(+s.counts)
+def whole(e: Engine) -> Any:
     at = e._index.find(np.asarray(sorted(e.points)))
-    assert e._newest[at].tolist() == [s.newest[p] for p in sorted(s.points)]
+    return column_state(e), dict(+e.counts), e._newest[at].tolist()
+
+
+def whole_scalar(s: ScalarEngine) -> Any:
+    return scalar_state(s), dict(+s.counts), [s.newest[p] for p in sorted(s.points)]
 
 
 values = st.one_of(
@@ -182,35 +202,79 @@ def told(what: str, arg: Any, now: int) -> tuple[Samples, int]:
 slow_is_fine = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
+WAYS = ["vectors", "one by one", "compiled"]
+"""How the columns are worked on: in rounds of vectors, as a back-fill is, and by numba where it is there."""
+
+
+@contextmanager
+def way(name: str) -> Iterator[None]:
+    deep, kernels = block.DEEP, fast._compiled
+    block.DEEP = 0 if name == "one by one" else deep
+    fast._compiled = COMPILED if name == "compiled" else {}
+    try:
+        yield
+    finally:
+        block.DEEP, fast._compiled = deep, kernels
+
+
+COMPILED: dict[fast.Kernel, fast.Kernel] = {}
+
+
+@pytest.fixture(scope="module")
+def ways() -> list[str]:
+    """Those that this machine has."""
+    if not fast.available():
+        return WAYS[:2]
+    before = dict(fast._compiled)
+    warm()
+    COMPILED.update(fast._compiled)
+    fast._compiled.clear()
+    fast._compiled.update(before)
+    return WAYS
+
+
+def tell(e: Engine | ScalarEngine, what: str, arg: Any, now: int) -> list[Finding]:
+    if what in ("batch", "ramp", "scene"):
+        return e.process(told(what, arg, now)[0])
+    if what == "tick":
+        only = [p.series for p in POINTS if p.asset == "a"] if arg[1] else None
+        return e.tick(now + arg[0], only, now=now + arg[2])
+    if what == "prove":
+        return e.prove(arg[0], now + arg[1])
+    if what == "add":
+        ended = e.add_points(LATER, now)
+        assert not ended
+    return []
+
+
+def restarted(e: Engine) -> Engine:
+    fresh = Engine(RULES, list(e.points.values()))
+    assert fresh.restore(e.snapshot()) == []
+    return fresh
+
+
+@pytest.mark.parametrize("name", WAYS)
 @settings(max_examples=1000, deadline=None, suppress_health_check=slow_is_fine)
-@given(ops)
-def test_columns_and_scalars_agree_on_findings_and_on_the_whole_state(todo: list[tuple[str, Any]]) -> None:
+@given(todo=ops)
+def test_columns_and_scalars_agree_on_findings_and_on_the_whole_state(
+    ways: list[str], name: str, todo: list[tuple[str, Any]]
+) -> None:
+    if name not in ways:
+        pytest.skip("numba is not installed")
     e, s, now = Engine(RULES, FIRST, START), ScalarEngine(RULES, FIRST, START), START
     for what, arg in todo:
-        got: list[Finding] = []
-        want: list[Finding] = []
-        if what in ("batch", "ramp", "scene"):
-            samples, now = told(what, arg, now)
-            got, want = e.process(samples), s.process(samples)
-        elif what == "tick":
-            t, some, ahead = now + arg[0], arg[1], now + arg[2]
-            only = [p.series for p in POINTS if p.asset == "a"] if some else None
-            got, want = e.tick(t, only, now=ahead), s.tick(t, only, now=ahead)
-        elif what == "prove":
-            got, want = e.prove(arg[0], now + arg[1]), s.prove(arg[0], now + arg[1])
-        elif what == "add":
-            assert e.add_points(LATER, now) == []
-            s.add_points(LATER, now)
-        elif what == "restart":
-            fresh = Engine(RULES, list(e.points.values()))
-            assert fresh.restore(e.snapshot()) == []
-            e = fresh
-        else:
+        if what == "restart":
+            e = restarted(e)
+        elif what == "adopt":
             e.adopt(e.fork(list(e.points)))
+        with way(name):
+            got = tell(e, what, arg, now)
+        assert list(map(seen, got)) == list(map(seen, tell(s, what, arg, now)))
+        assert whole(e) == whole_scalar(s)
+        if what in ("batch", "ramp", "scene"):
+            now = told(what, arg, now)[1]
         for f in got:
             event(f"{f.rule} {f.level} {'on' if f.active else 'off'}")
-        assert list(map(seen, got)) == list(map(seen, want))
-        same(e, s)
     assert sorted(f.id for f in e.active()) == sorted(
         f"{r.row.rule.id}@{r.row.point}@{r.onset}" for r in s.rows.values() if r.level
     )
@@ -227,7 +291,7 @@ stream = st.lists(st.tuples(ordered, st.booleans(), st.booleans()), min_size=1, 
 def test_cutting_a_stream_and_ticking_in_between_changes_nothing_but_the_moment(
     steps_: list[tuple[tuple[int, int, float, int], bool, bool]],
 ) -> None:
-    whole, cut = Engine(RULES, POINTS, START), Engine(RULES, POINTS, START)
+    uncut, cut = Engine(RULES, POINTS, START), Engine(RULES, POINTS, START)
     rows, _ = columns([row for row, _, _ in steps_], START)
     found: list[Finding] = []
     begin = 0
@@ -240,9 +304,9 @@ def test_cutting_a_stream_and_ticking_in_between_changes_nothing_but_the_moment(
     found += cut.process(rows[begin:])
     end = int(rows.t[-1]) + 120_000
     found += cut.tick(end)
-    at_once = whole.process(rows) + whole.tick(end)
+    at_once = uncut.process(rows) + uncut.tick(end)
     assert sorted(map(seen, found)) == sorted(map(seen, at_once))
-    assert column_state(cut) == column_state(whole)
+    assert column_state(cut) == column_state(uncut)
 
 
 def test_a_time_before_all_times_does_not_overflow() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from alerts.engine import Engine, PointInfo
-from alerts.engine.columns import Index, Links, Rounds
+from alerts.engine.columns import Feed, Index, Links, by_key, spread
 from alerts.engine.engine import late
 from alerts.engine.slope import middle, rank_below, theil_sen
 from alerts.rules import Limit, Rule
@@ -153,15 +153,32 @@ def test_index_finds_dense_and_sparse_ids(ids: list[int]) -> None:
 def test_links_give_every_row_of_a_series_in_order() -> None:
     links = Links(3, [2, 0, 2, 2], [10, 11, 12, 13], [0, 0, 1, 0])
     index, rows, roles = links.expand(np.asarray([2, 1, 0, 2]))
+    assert not isinstance(index, slice)
     assert index.tolist() == [0, 0, 0, 2, 3, 3, 3]
     assert rows.tolist() == [10, 12, 13, 11, 10, 12, 13]
     assert roles.tolist() == [0, 1, 0, 0, 0, 1, 0]
 
 
-def test_rounds_keep_order_and_never_repeat_a_row() -> None:
-    rows = np.asarray([4, 1, 4, 4, 1, 0])
-    assert [r.tolist() for r in Rounds(5).cut(rows)] == [[0, 1, 5], [2, 4], [3]]
-    assert list(Rounds(5).cut(rows[:0])) == []
+def test_runs_are_stretches_of_one_series_and_what_arrived_is_not_forgotten() -> None:
+    at, t = np.asarray([4, 1, 4, 4, 1, 0]), np.asarray([5, 5, 4, 5, 3, 2])
+    order = by_key(at, t)
+    assert order is not None
+    assert order.tolist() == [5, 4, 1, 2, 0, 3], "by series, then time, then arrival"
+    feed = Feed(at[order], t[order], order.astype(float), order)
+    assert (feed.at.tolist(), feed.begin.tolist(), feed.end.tolist()) == ([0, 1, 4], [0, 1, 3], [1, 3, 6])
+    assert feed.arrived[2].tolist() == [0, 1, 2, 3, 4, 5]
+    assert spread(feed.begin[1:], feed.end[1:]) == slice(1, 6)
+    apart = spread(feed.begin[[0, 2]], feed.end[[0, 2]])
+    assert not isinstance(apart, slice)
+    assert apart.tolist() == [0, 3, 4, 5]
+    assert by_key(np.asarray([1, 2, 7]), np.asarray([9, 1, 1])) is None
+
+
+def test_times_far_apart_are_sorted_too() -> None:
+    at, t = np.asarray([3, 3, 1, 3]), np.asarray([2**61, -(2**61), 0, -(2**61)])
+    order = by_key(at, t)
+    assert order is not None
+    assert order.tolist() == [2, 1, 3, 0]
 
 
 def test_theil_sen_against_the_definition() -> None:
