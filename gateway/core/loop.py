@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,6 +106,7 @@ class Core:
         self.last_turn: Ms = 0
         self._wake = asyncio.Event()
         self.inbox = Inbox(parts.bus, parts.clock, self._wake)
+        self.freezer.wake = self._wake.set
         self._cuts = 0
         self.asks = Asks(self._wake)
         self._since_snapshot = parts.clock.monotonic()
@@ -120,6 +121,7 @@ class Core:
             group.create_task(self.inbox.run(), name="core.inbox")
             group.create_task(self._loop(), name="core.loop")
             group.create_task(self.parts.sender.run(), name="core.sender")
+            group.create_task(self.freezer.until_cancelled(), name="core.freezer")
             self.ready.set()
 
     async def start(self) -> None:
@@ -178,7 +180,7 @@ class Core:
             if self.clock.monotonic() >= next_tick:
                 next_tick = self.clock.monotonic() + max(TICK_REAL_S, TICK_S / self.clock.speed)
                 await self.tick()
-            if not (self.inbox.waiting or self.asks.waiting):
+            if not (self.inbox.waiting or self.asks.waiting or self.freezer.ready):
                 await self._rest(next_tick)
 
     async def _rest(self, until: float) -> None:
@@ -202,6 +204,8 @@ class Core:
             await self._command(self.asks.take())
         elif inbox.data:
             await self._turn(inbox.take(inbox.data))
+        elif self.freezer.ready:
+            await self._commit(self.freezer.take(self.clock.now()), [], [])
         else:
             return False
         return True
@@ -313,9 +317,8 @@ class Core:
         self.view.lost = [e.id for e in self.edges.all.values() if not e.present(now)]
         self._tell_values(self.view.take(own, now), now)
         self._tell_values(self.view.expire(now), now)
-        frozen = await self.freezer.run(now)
-        if frozen is not None:
-            await self._commit(frozen, [], [])
+        if self.freezer.look(now):  # also while telemetry never ends
+            await self._commit(self.freezer.take(now), [], [])
         self.last_turn = now
         if self.clock.monotonic() - self._since_snapshot >= SNAPSHOT_S:
             await self.snapshot()
@@ -369,11 +372,8 @@ class Core:
         """Nothing comes in: what is shown grows old all the same."""
         now = self.clock.now()
         self._tell_values(self.view.expire(now), now)
-        for estate in self._estates():
-            self.hub.publish(estate, "h", {"stuck": self.writer.stuck})
-
-    def _estates(self) -> Iterable[str]:
-        return [e.id for e in self.parts.site.file.estates]
+        for estate in self.parts.site.file.estates:
+            self.hub.publish(estate.id, "h", {"stuck": self.writer.stuck})
 
     def _tell(self, outcome: Outcome) -> None:
         dispatch = self.parts.dispatch

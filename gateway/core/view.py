@@ -64,6 +64,7 @@ class View:
         self._device_of = device_of
         self._points: dict[str, Point] = {}
         self._series: dict[str, int] = {}
+        self._on: dict[str, dict[str, None]] = {}
         self._ids: dict[int, str] = {}
         self._last: dict[str, Value] = {}
         self._rows: dict[str, int] = {}
@@ -78,6 +79,7 @@ class View:
         if known is None or (point.name and not known.name):
             self._points[point.id] = point
         self._series[point.id] = series
+        self._on.setdefault(point.asset, {})[point.id] = None
         self._ids[series] = point.id
         row = self._rows.setdefault(point.id, len(self._names))
         if row == len(self._names):
@@ -105,7 +107,7 @@ class View:
 
     def points_on(self, asset: str) -> list[str]:
         """Ids of the points of an asset."""
-        return [p.id for p in self._points.values() if p.asset == asset]
+        return list(self._on.get(asset, ()))
 
     def point_of(self, series: int) -> str:
         """Point id of a series, "" when unknown."""

@@ -335,6 +335,7 @@ class Rig:
             if core:
                 await self.settle()
                 await self.core.tick()
+                await self.core.freezer.finished()
 
     async def drain(self, seconds: int = 90) -> None:
         """Polling stops; everything is delivered and accounted for."""

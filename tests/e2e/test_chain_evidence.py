@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,9 @@ import pytest
 
 from alerts.occurrences import DONE, EVIDENCE, OPEN, occurrence_id
 from gateway.adapters.memory_store import MemoryStore
-from gateway.core.freezer import thaw
+from gateway.core.freezer import PIECE, thaw
 from gateway.errors import Conflict, Retryable
-from gateway.model import Actor, Command, Ms, Samples
+from gateway.model import Actor, Command, Finding, Ms, Samples
 from tests.e2e.chain_support import Rig, Wraps, rig
 
 OUT_P = "ws-1/ws.out_p"
@@ -105,13 +107,16 @@ async def test_damaged_evidence_is_refused_not_shown_in_part(tmp_path: Path) -> 
 
 
 class Moody:
-    """A sample store whose reading of raw data fails while `broken`."""
+    """A sample store whose reading of raw data fails while `broken` and hangs while it is not `free`."""
 
     def __init__(self, inner: Any) -> None:
         self._inner, self.broken, self.asked = inner, False, 0
+        self.free = threading.Event()
+        self.free.set()
 
     def raw(self, series: int, start: Ms, end: Ms) -> Samples:
         self.asked += 1
+        self.free.wait(60)
         if self.broken:
             raise Retryable("busy")
         found: Samples = self._inner.raw(series, start, end)
@@ -138,6 +143,60 @@ async def test_a_store_that_cannot_read_delays_the_evidence_and_nothing_else(tmp
         made[-1].broken = False
         await r.run(61)
         assert evidence(r, onset) is not None
+
+
+async def test_people_are_answered_while_evidence_is_being_read(tmp_path: Path) -> None:
+    made: list[Moody] = []
+
+    def wrap(store: Any) -> Any:
+        made.append(Moody(store))
+        return made[-1]
+
+    async with rig(tmp_path, wraps=Wraps(samples=wrap)) as r:
+        onset = await high(r)
+        await r.run((onset + 600_000 - r.clock.now()) // 1000 - 2)
+        made[-1].free.clear()
+        try:
+            for _ in range(5):
+                await r.clock.advance(1)
+                r.edges[0].second()
+                await r.settle()
+                await r.core.tick()
+            assert r.core.freezer.reading
+            who, now = Actor("wang", role="operator"), r.clock.now()
+            alarm = r.alarms("water.out_p_high")[-1].subject
+            asked = asyncio.create_task(r.core.submit(Command("k1", "alarm.ack", alarm, who, now, now)))
+            while not asked.done():
+                await r.settle()
+            assert (await asked)["alarm"]["acked_by"] == "wang"
+            assert r.core.last_turn == now, "ticks went on"
+            assert evidence(r, onset) is None
+        finally:
+            made[-1].free.set()
+        await r.core.freezer.finished()
+        await r.settle()
+        assert evidence(r, onset) is not None
+
+
+async def test_a_storm_is_frozen_piece_after_piece_without_waiting_for_ticks(tmp_path: Path) -> None:
+    async with rig(tmp_path) as r:
+        await high(r)
+        core, now = r.core, r.clock.now()
+        alarm = core.parts.dispatch.book.alarms[r.alarms("water.out_p_high")[-1].subject]
+        one = Finding(alarm.rule, alarm.point, alarm.asset, alarm.estate, now, now, True, "H", 1.0, 0.4)
+        storm = [replace(one, point=f"ws-1/ws.x{n}") for n in range(180)]
+        await core._commit(core._judge(storm, now), [], [])
+        await r.clock.advance(700)
+        later, turns = r.clock.now(), 0
+        await core.tick()
+        while core.freezer.reading:
+            await core.freezer.finished()
+            turns += await core.step()
+        assert turns >= len(storm) / PIECE, "a piece is written by itself, so that a command can come between"
+        assert r.clock.now() == later, "one tick was enough"
+        frozen = [e.data["occurrence"] for e in r.events("alarm.frozen")]
+        assert {f.id for f in storm} <= set(frozen)
+        assert len(set(frozen)) == len(frozen), "each once"
 
 
 async def test_what_is_still_on_its_way_is_waited_for(tmp_path: Path) -> None:
