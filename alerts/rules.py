@@ -19,7 +19,8 @@ from alerts.rules_shift import Shift
 from gateway.errors import BadInput
 
 __all__ = [
-    "ACCOUNT_S", "EVENTS", "OPS", "OWNERS", "RULE_KINDS", "YAML_NAMES", "Baseline", "Combine", "Digital", "Limit",
+    "ACCOUNT_S", "EVENTS", "OPS", "OWNERS", "RULE_KINDS", "YAML_NAMES", "Baseline",
+    "Combine", "Digital", "Limit",
     "Member", "NoData", "Op", "Rate", "Rule", "Shift", "Slope", "Stuck", "digest", "matches",
     "rule_from_dict", "stale_s", "to_fields", "to_yaml",
 ]  # fmt: skip
