@@ -116,7 +116,7 @@ def test_rules_that_look_at_a_point(shipped: RuleSet) -> None:
         return {r.id for r in shipped.for_point(kind, tag)} - {f"{kind}.no_data", f"{kind}.bad_data"}
 
     assert ids("water", "ws.out_p") >= {"water.out_p_low", "water.out_p_high", "water.out_p_slope"}
-    assert ids("meter", "em.p") == {"meter.stuck"}, "as a gate"
+    assert "meter.stuck" in ids("meter", "em.p"), "as a gate"
     assert "lift.entrapment" in ids("elevator", "lift.alarm_button"), "as the confirming member"
     assert ids("fire", "ws.out_p") == set()
 
