@@ -40,8 +40,8 @@ from alerts.detect.calibrate import (
 )
 from alerts.detect.episodes import HOLD, LONG_AGO, STRONGER
 from alerts.engine.bind import Row
-from alerts.engine.block import Block
-from alerts.engine.columns import F8, I8, NEVER, Bool, Index
+from alerts.engine.block import Block, Runs
+from alerts.engine.columns import F8, I8, NEVER, Index, spread
 from alerts.rules_baseline import CALM, Baseline
 
 UP, DOWN = 0, 1
@@ -82,29 +82,46 @@ class BaselineBlock(Block):
         self.value, self.expected = np.full(n, np.nan), np.full(n, np.nan)
         self.rarity = np.zeros(n)
 
-    def _calm(self, r: I8, role: I8, t: I8, v: F8) -> Bool | None:
-        same: Bool = t // self.step[r] == self.bucket[r]
-        return same
-
-    def _pass(self, r: I8, role: I8, t: I8, v: F8) -> None:
+    def _part(self, runs: Runs) -> None:
+        """Samples of one row and step are added up first, so that a back-fill costs by its steps."""
+        row, begin, end, _, t, v = runs
+        event = spread(begin, end)
+        r, t, v = np.repeat(row, end - begin), t[event], np.clip(v[event], -HUGE, HUGE)
         np.maximum.at(self.seen[0], r, t)
-        np.add.at(
-            self.total, r, np.clip(v, -HUGE, HUGE)
-        )  # one after the other, so that the sums are those of single values
-        np.add.at(self.count, r, 1)
+        bucket = t // self.step[r]
+        same, later = bucket == self.bucket[r], bucket > self.bucket[r]
+        # One after the other, so that the sums are those of single values.
+        np.add.at(self.total, r[same], v[same])
+        np.add.at(self.count, r[same], 1)
+        r, bucket, v = r[later], bucket[later], v[later]
+        if not len(r):
+            return
+        first = np.ones(len(r), np.bool_)
+        first[1:] = (r[1:] != r[:-1]) | (bucket[1:] != bucket[:-1])
+        step = np.cumsum(first) - 1
+        total = np.zeros(int(step[-1]) + 1)
+        np.add.at(total, step, v)
+        self._steps(r[first], bucket[first], total, np.bincount(step))
+
+    def _steps(self, r: I8, bucket: I8, total: F8, count: I8) -> None:
+        """Steps that follow the current ones, in order of row and time."""
+        new = np.ones(len(r), np.bool_)
+        new[1:] = r[1:] != r[:-1]
+        begin = np.flatnonzero(new)
+        turn = np.arange(len(r)) - np.repeat(begin, np.diff(np.append(begin, len(r))))
+        order = np.argsort(turn, kind="stable")
+        ends = np.cumsum(np.bincount(turn))
+        for a, b in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True):
+            one = order[a:b]
+            old = r[one][self.count[r[one]] > 0]
+            if len(old):
+                self._close(old)
+            self.bucket[r[one]] = bucket[one]
+            self.total[r[one]], self.count[r[one]] = total[one], count[one]
 
     def _step(self, r: I8, role: I8, t: I8, v: F8) -> None:
-        self.seen[0, r] = np.maximum(self.seen[0, r], t)
-        v = np.clip(v, -HUGE, HUGE)
-        bucket = t // self.step[r]
-        later = bucket > self.bucket[r]
-        closing = r[later & (self.count[r] > 0)]
-        if len(closing):
-            self._close(closing)
-        same = bucket == self.bucket[r]
-        self.total[r] = np.where(later, v, np.where(same, self.total[r] + v, self.total[r]))
-        self.count[r] = np.where(later, 1, self.count[r] + same)
-        self.bucket[r[later]] = bucket[later]
+        at = np.arange(len(r))
+        self._part(Runs(r, at, at + 1, role, t, v))
 
     def _close(self, r: I8) -> None:
         """The step of these rows is complete."""
