@@ -92,6 +92,8 @@ ACTIONS: Mapping[str, tuple[str, frozenset[str]]] = {
         ("plan.pause", "stop a plan or let it go on, with a reason", S, M, A),
         ("leave.ask", "ask for leave or a swap of shifts; for others: supervisors", O, T, S, M, C, A),
         ("leave.withdraw", "take one's own leave back; that of others: supervisors", O, T, S, M, C, A),
+        ("leave.accept", "say yes to standing in, when asked to", O, T, S, M, C, A),
+        ("leave.decline", "say no to standing in, when asked to", O, T, S, M, C, A),
         ("leave.approve", "approve leave or a swap (never one's own)", S, M, A),
         ("leave.refuse", "refuse leave or a swap, with a reason", S, M, A),
         ("view.handover", "shift handovers", O, S, M, A),

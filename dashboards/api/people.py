@@ -19,6 +19,7 @@ LEAVE = {
     "id": "lv-9f1c-3", "person": "li", "estate": "happiness", "kind": "swap", "start": 1790000000000,
     "end": 1790028800000, "stand_in": "wu", "reason": "wedding", "state": "asked", "asked_by": "li",
     "asked_at": 1789900000000, "decided_by": "", "decided_at": None, "note": "", "version": 1,
+    "accepted_at": None,
 }  # fmt: skip
 CHANGED = {"leave": LEAVE, "empty": [{"estate": "happiness", "duty": "TE", "from": 1, "to": 2}]}
 
@@ -41,8 +42,33 @@ async def leaves(caller: Annotated[Caller, Depends(need("leave.ask"))]) -> Respo
 async def ask(
     body: LeaveBody, request: Request, caller: Annotated[Caller, Depends(need("leave.ask"))]
 ) -> Response:
-    """It holds when somebody else, who may decide, approves it. `empty`: shifts that would have nobody."""
+    """It holds when the stand-in has said yes and somebody else, who may decide, approves it.
+
+    `empty`: shifts that would have nobody. A stand-in without the certificates of those shifts is refused.
+    """
     return await carry_out(caller, request, "leave.ask", body.person, body, "person")
+
+
+@router.post("/leave/{id}/accept", summary="Say yes to standing in", responses=shows(CHANGED))
+async def accept(
+    id: str,  # noqa: A002 - the name in the path
+    body: Plain,
+    request: Request,
+    caller: Annotated[Caller, Depends(need("leave.accept"))],
+) -> Response:
+    """Only who is asked to stand in; without it nobody approves the leave."""
+    return await carry_out(caller, request, "leave.accept", id, body)
+
+
+@router.post("/leave/{id}/decline", summary="Say no to standing in", responses=shows(CHANGED))
+async def decline(
+    id: str,  # noqa: A002 - the name in the path
+    body: DecisionBody,
+    request: Request,
+    caller: Annotated[Caller, Depends(need("leave.decline"))],
+) -> Response:
+    """Only who is asked to stand in, with the reason; the leave has to be asked for anew."""
+    return await carry_out(caller, request, "leave.decline", id, body)
 
 
 @router.post("/leave/{id}/approve", summary="Approve leave", responses=shows(CHANGED))

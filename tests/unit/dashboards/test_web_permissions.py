@@ -98,6 +98,8 @@ CALLS: dict[str, tuple[str, str, Any]] = {
     "plan.pause": ("POST", "/plans/p1/pause", {"active": False, **REASON}),
     "leave.ask": ("POST", "/leave", {"person": "li", "start": 1, "end": 2}),
     "leave.withdraw": ("POST", "/leave/lv-1/withdraw", {}),
+    "leave.accept": ("POST", "/leave/lv-1/accept", {}),
+    "leave.decline": ("POST", "/leave/lv-1/decline", REASON),
     "leave.approve": ("POST", "/leave/lv-1/approve", REASON),
     "leave.refuse": ("POST", "/leave/lv-1/refuse", REASON),
     "view.handover": ("GET", "/handovers", None),
