@@ -12,17 +12,19 @@ from typing import Any, cast
 from alerts.priorities import HARMS, priority_of
 from alerts.rules_base import ACCOUNT_S, EVENTS, OWNERS, Rule, digest, matches, stale_s
 from alerts.rules_baseline import Baseline
+from alerts.rules_counter import Counter
+from alerts.rules_cycles import Cycles
 from alerts.rules_kinds import OPS, Combine, Digital, Limit, Member, NoData, Op, Rate, Slope, Stuck
 from alerts.rules_night_flow import NightFlow
 from alerts.rules_residual import Residual
 from alerts.rules_shift import Shift
+from alerts.rules_trend import Trend
 from gateway.errors import BadInput
 
 __all__ = [
-    "ACCOUNT_S", "EVENTS", "OPS", "OWNERS", "RULE_KINDS", "YAML_NAMES", "Baseline",
-    "Combine", "Digital", "Limit",
-    "Member", "NoData", "Op", "Rate", "Rule", "Shift", "Slope", "Stuck", "digest", "matches",
-    "rule_from_dict", "stale_s", "to_fields", "to_yaml",
+    "ACCOUNT_S", "EVENTS", "OPS", "OWNERS", "RULE_KINDS", "YAML_NAMES", "Baseline", "Combine", "Counter",
+    "Cycles", "Digital", "Limit", "Member", "NoData", "Op", "Rate", "Rule", "Shift", "Slope", "Stuck",
+    "Trend", "digest", "matches", "rule_from_dict", "stale_s", "to_fields", "to_yaml",
 ]  # fmt: skip
 
 RULE_KINDS: dict[str, type[Rule]] = {
@@ -34,9 +36,12 @@ RULE_KINDS: dict[str, type[Rule]] = {
     "slope": Slope,
     "shift": Shift,
     "combine": Combine,
-    "baseline": Baseline,
     "night_flow": NightFlow,
     "residual": Residual,
+    "baseline": Baseline,
+    "trend": Trend,
+    "cycles": Cycles,
+    "counter": Counter,
 }
 
 YAML_NAMES: Mapping[str, str] = {"for": "asset_kind", "all": "all_of"}

@@ -8,7 +8,21 @@ from datetime import UTC, datetime, timedelta, timezone
 
 from alerts import sentences_cross as cross
 from alerts import sentences_hour as hour
-from alerts.rules import Baseline, Combine, Digital, Limit, NoData, Rate, Rule, Slope, Stuck
+from alerts import sentences_slow as slow
+from alerts.rules import (
+    Baseline,
+    Combine,
+    Counter,
+    Cycles,
+    Digital,
+    Limit,
+    NoData,
+    Rate,
+    Rule,
+    Slope,
+    Stuck,
+    Trend,
+)
 from alerts.rules_night_flow import NightFlow
 from alerts.rules_residual import Residual
 from alerts.rules_shift import Shift
@@ -70,11 +84,14 @@ class _Number:
 
     def when(self, t: Ms) -> str:
         """Month, day and time in the site's zone."""
-        return (
-            (datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=t))
-            .astimezone(self.zone)
-            .strftime("%m-%d %H:%M:%S")
-        )
+        return self._local(t).strftime("%m-%d %H:%M:%S")
+
+    def date(self, t: Ms) -> str:
+        """The day in the site's zone."""
+        return self._local(t).strftime("%Y-%m-%d")
+
+    def _local(self, t: Ms) -> datetime:
+        return (datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=t)).astimezone(self.zone)
 
 
 def duration(seconds: float) -> Pair:
@@ -115,17 +132,29 @@ def _now(f: Finding, rule: Rule, n: _Number) -> Pair:
             return f"{v} 已 {zh} 未变化，本应变化", f"{v} has not moved for {en} although it should"
         case Slope():
             return _trend(f, n)
+        case Combine():
+            parts = "、".join(f"{tag}={v:g}" for tag, v in f.facts.items())
+            return f"条件同时成立（{parts}）", f"all true at once ({parts.replace('、', ', ')})"
+    return _learned(f, rule, n)
+
+
+def _learned(f: Finding, rule: Rule, n: _Number) -> Pair:
+    """Kinds that compare with what they have seen before."""
+    match rule:
+        case Trend():
+            return slow.trend(f, n)
+        case Cycles():
+            return slow.cycles(f, rule, duration)
+        case Counter():
+            return slow.counter(f, n)
+        case Baseline():
+            return hour.baseline(f, n)
         case NightFlow():
             return cross.night_flow(f, n)
         case Residual():
             return cross.residual(f, n)
-        case Baseline():
-            return hour.baseline(f, n)
         case Shift():
             return _shifted(f, n)
-        case Combine():
-            parts = "、".join(f"{tag}={v:g}" for tag, v in f.facts.items())
-            return f"条件同时成立（{parts}）", f"all true at once ({parts.replace('、', ', ')})"
     raise AssertionError(rule.kind)  # a kind without a sentence
 
 

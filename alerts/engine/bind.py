@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from alerts.rules import Combine, NoData, Rule, Stuck, matches, stale_s
+from alerts.rules import Combine, Cycles, NoData, Rule, Stuck, matches, stale_s
 from alerts.rules_residual import Residual
 from gateway.model import Ms
 
@@ -87,6 +87,8 @@ def _row(rule: Rule, p: PointInfo, places: Places) -> Row | None:
     elif isinstance(rule, Stuck) and rule.gate:
         gates = (places.get((p.asset, filled(g, rule.tag, p.tag))) for g in rule.gate.split("|"))
         found = [p, next((g for g in gates if g), None)]
+    elif isinstance(rule, Cycles) and rule.other:
+        found = [p, places.get((p.asset, filled(rule.other, rule.tag, p.tag)))]
     elif isinstance(rule, Residual):
         rule, found = _of_residual(rule, p, places)
     else:

@@ -26,10 +26,13 @@ from alerts.engine.blocks import (
     StuckBlock,
 )
 from alerts.engine.columns import F8, I8, NEVER, Any_, Bool, Feed, Index, by_key
+from alerts.engine.counter import CounterBlock
+from alerts.engine.cycles import CyclesBlock
 from alerts.engine.night_flow import NightFlowBlock
 from alerts.engine.residual import ResidualBlock
 from alerts.engine.shift import ShiftBlock
 from alerts.engine.slope import SlopeBlock
+from alerts.engine.trend import TrendBlock
 from alerts.rules import NoData, Rule, digest
 from gateway.model import Finding, Level, Ms, Samples
 
@@ -43,9 +46,12 @@ BLOCKS: Mapping[str, type[Block]] = {
     "slope": SlopeBlock,
     "shift": ShiftBlock,
     "combine": CombineBlock,
-    "baseline": BaselineBlock,
     "night_flow": NightFlowBlock,
     "residual": ResidualBlock,
+    "baseline": BaselineBlock,
+    "trend": TrendBlock,
+    "cycles": CyclesBlock,
+    "counter": CounterBlock,
 }
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from alerts.engine.bind import PointInfo, bind
 from alerts.rules import NoData, Rule
 from alerts.scalar.baseline import BaselineRow
+from alerts.scalar.counter import CounterRow
+from alerts.scalar.cycles import CyclesRow
 from alerts.scalar.night_flow import NightFlowRow
 from alerts.scalar.residual import ResidualRow
 from alerts.scalar.rows import (
@@ -25,6 +27,7 @@ from alerts.scalar.rows import (
 )
 from alerts.scalar.shift import ShiftRow
 from alerts.scalar.slope import SlopeRow
+from alerts.scalar.trend import TrendRow
 from gateway.model import Finding, Level, Ms, Samples
 
 ROWS: Mapping[str, type[ScalarRow]] = {
@@ -37,9 +40,12 @@ ROWS: Mapping[str, type[ScalarRow]] = {
     "slope": SlopeRow,
     "shift": ShiftRow,
     "combine": CombineRow,
-    "baseline": BaselineRow,
     "night_flow": NightFlowRow,
     "residual": ResidualRow,
+    "baseline": BaselineRow,
+    "trend": TrendRow,
+    "cycles": CyclesRow,
+    "counter": CounterRow,
 }
 
 

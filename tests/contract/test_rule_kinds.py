@@ -36,14 +36,15 @@ Story = list[tuple[int, float]]
 
 SHIFTED: Story = [(s, 5 + 0.1 * (s % 2) + (2.0 if 60 <= s < 90 else 0.0)) for s in range(120)]
 STEADY: Story = [(s, 5.0) for s in range(0, 60, 5)]
+CREEPING: Story = [(s, 0.1 * s) for s in range(160)]
 RISING: Story = [(s, 0.1 * s) for s in range(60)] + [(s, 5.9) for s in range(60, 200)]
+HUMMING: Story = [(s, 5.0 + s * 7 % 5 + (90.0 if s == 40 else 0.0)) for s in range(52)]
 NIGHTS: Story = [
     (13_900 + 86_400 * day + 1200 * part, 9.0 if 14 <= day < 18 else 5.0 + 0.01 * (day % 3))
     for day in range(22)
     for part in range(6)
 ]
 LEVEL: Story = [(s, 9.0 if 60 <= s < 80 else 5.0 + 0.1 * (s % 3)) for s in range(100)]
-HUMMING: Story = [(s, 5.0 + s * 7 % 5 + (90.0 if s == 40 else 0.0)) for s in range(52)]
 CASES: dict[str, tuple[dict[str, Any], Story]] = {
     "limit": ({"tag": "x.p", "h": 10, "on_delay_s": 3, "off_delay_s": 3}, [(0, 11), (5, 1), (9, 1)]),
     "digital": ({"tag": "x.p", "on_delay_s": 3, "off_delay_s": 3}, [(0, 1), (5, 0), (9, 0)]),
@@ -55,12 +56,18 @@ CASES: dict[str, tuple[dict[str, Any], Story]] = {
         {"tag": "x.p", "limit": 20, "direction": "up", "window_s": 40, "step_s": 4, "horizon_s": 600},
         RISING,
     ),
+    "trend": (
+        {"tag": "x.p", "h": 20, "step_s": 4, "window_s": 60, "horizon_s": 80, "min_points": 8},
+        [*CREEPING, *[(s, 2.0) for s in range(160, 180)]],
+    ),
+    "cycles": (
+        {"tag": "x.p", "measure": "starts", "h": 3, "window_s": 30},
+        [*[(s, float(s % 4 < 2)) for s in range(20)], *[(s, 0.0) for s in range(20, 70)]],
+    ),
+    "counter": ({"tag": "x.p", "max_per_h": 10, "hold_s": 5}, [(0, 100), (5, 101), (9, 3), (12, 3), (20, 3)]),
+    "baseline": ({"tag": "x.p", "step_s": 1, "alarms_per_month": 1000, "learn_s": 30}, HUMMING),
     "night_flow": ({"tag": "x.p"}, NIGHTS),
     "residual": ({"tag": "x.p", "step_s": 1, "fit_s": 40, "smooth_s": 2, "follow_s": 500}, LEVEL),
-    "baseline": (
-        {"tag": "x.p", "step_s": 1, "alarms_per_month": 1000, "learn_s": 30},
-        HUMMING,
-    ),
     "combine": ({"all": [{"tag": "x.p", "op": ">", "value": 3}], "on_delay_s": 3}, [(0, 4), (5, 2), (9, 2)]),
 }
 

@@ -31,23 +31,23 @@ REQUIRED = [
 TAGS: dict[str, str] = {
     "elevator": "lift.service_mode lift.moving lift.door_zone lift.door_closed lift.passenger "
     "lift.alarm_button lift.mains lift.fault_code lift.speed lift.level_err lift.vib_z lift.vib_xy "
-    "lift.room_temp lift.pit_water lift.car_call_ok",
+    "lift.room_temp lift.pit_water lift.car_call_ok lift.brake lift.door_time",
     "fire": "fire.panel.alarm fire.panel.fault fire.panel.shield fire.panel.main_power_fault "
     "fire.panel.batt_fault fire.panel.bus_fault fire.panel.manual fire.alarm_count fire.hydrant_p "
     "fire.sprinkler_p fire.main_p fire.tank_level fire.roof_level fire.pump1.auto fire.pump1.run "
-    "fire.pump1.fault fire.pump1.power fire.jockey.run efire.leak1 efire.temp1",
+    "fire.pump1.fault fire.pump1.power fire.pump2.run fire.jockey.run efire.leak1 efire.temp1",
     "water": "ws.in_p ws.out_p ws.tank_level ws.pump1.fault ws.pump2.fault ws.pump3.fault ws.pump1.freq "
-    "ws.flow ws.pump1.current ws.pump1.run "
-    "ws.turbidity ws.cl ws.ph ws.room_flood ws.door ws.power",
+    "ws.pump1.run ws.pump1.auto ws.pump1.current ws.flow ws.turbidity ws.cl ws.ph ws.room_flood ws.door "
+    "ws.power",
     "drain": "sump.level sump.hi_float sump.hihi_float sump.pump1.run sump.pump2.run sump.pump1.fault "
-    "sump.pump2.fault sump.pump1.auto",
+    "sump.pump2.fault sump.pump1.auto sump.pump1.current",
     "manhole": "mh.tilt mh.moved mh.level mh.ch4 mh.h2s mh.o2 mh.co mh.batt",
-    "power": "pw.ua pw.ub pw.uc pw.pf pw.freq pw.load pw.unbal_u pw.leak tr.temp_a ats.pos brk1.trip",
+    "power": "pw.ua pw.ub pw.uc pw.pf pw.freq pw.load pw.unbal_u pw.leak tr.temp_a tr.fan ats.pos brk1.trip",
     "lighting": "lt.c1.on lt.c1.current lt.lux lt.mode",
     "generator": "gen.state gen.mode gen.rpm gen.oil_p gen.coolant gen.fuel gen.batt gen.alarm",
     "septic": "sep.ch4 sep.h2s sep.pressure sep.level sep.relief",
     "meter": "em.kwh em.p wm.m3 wm.flow wm.batt",
-    "call": "call.active call.selftest call.line call.batt",
+    "call": "call.active call.ack call.selftest call.line call.batt",
     "gateway": "gw.online gw.outbox gw.disk_free gw.lines_down gw.lines_overloaded gw.clock_offset "
     "gw.store_memory gw.store_full gw.store_damaged gw.outputs_failed gw.writes_unmatched",
 }
@@ -92,10 +92,11 @@ def test_life_safety_is_what_the_law_and_the_handbook_call_it(shipped: RuleSet) 
     assert life == {
         "lift.entrapment", "lift.entrapment_level", "lift.entrapment_power", "lift.alarm_button",
         "fire.alarm", "fire.confirmed", "manhole.ch4", "manhole.h2s", "manhole.o2", "manhole.co",
-        "septic.ch4", "septic.h2s", "call.active",
+        "septic.ch4", "septic.h2s", "call.active", "call.unanswered",
     }  # fmt: skip
     latched = {r.id for r in shipped if r.latch}
-    assert latched == life - {"lift.alarm_button", "call.active"}, "fire, entrapment and gas stay until reset"
+    buttons = {"lift.alarm_button", "call.active", "call.unanswered"}
+    assert latched == life - buttons, "fire, entrapment and gas stay until reset"
 
 
 def test_figures_of_the_handbook(shipped: RuleSet) -> None:
@@ -115,7 +116,10 @@ def test_rules_that_look_at_a_point(shipped: RuleSet) -> None:
     def ids(kind: str, tag: str) -> set[str]:
         return {r.id for r in shipped.for_point(kind, tag)} - {f"{kind}.no_data", f"{kind}.bad_data"}
 
-    assert ids("water", "ws.out_p") >= {"water.out_p_low", "water.out_p_high", "water.out_p_slope"}
+    assert ids("water", "ws.out_p") >= {
+        "water.out_p_low", "water.out_p_high", "water.out_p_slope", "water.burst", "water.hunting",
+    }  # fmt: skip
+    assert "drain.capacity" in ids("drain", "sump.level"), "as the second point"
     assert "meter.stuck" in ids("meter", "em.p"), "as a gate"
     assert "lift.entrapment" in ids("elevator", "lift.alarm_button"), "as the confirming member"
     assert ids("fire", "ws.out_p") == set()
