@@ -76,6 +76,9 @@ class Announcer:
         if self.matrix.external(to) and not real and e.kind != "order.released":
             order.keep.withheld.append({"step": step, "role": to, "channel": channel})
             return
+        if to == order.assignee and to not in self.matrix.roles:
+            yield from self._named(order, e, call)
+            return
         people = self.roster.on_duty(to, order.estate, e.t)
         names = [name for _, name in people]
         called = [i for i, _ in people] if channel in SINGLE and people else [""]
@@ -85,6 +88,13 @@ class Announcer:
             other = order.backup if to == order.party else order.supervisor
             if other and other != to and not (self.matrix.external(other) and not real):
                 yield self._notice(order, e, (f"{step}-empty-{to}", other, channel), [])
+
+    def _named(self, order: Order, e: Event, call: Call) -> Iterator[Notice]:
+        """To one person by name, who may be off duty; those on duty are called by number with the party."""
+        step, person, channel = call
+        on_duty = {i for i, _ in self.roster.on_duty(order.party, order.estate, e.t)}
+        if channel not in SINGLE or person not in on_duty:
+            yield self._notice(order, e, (step, order.party, channel), [], person)
 
     def _notice(self, order: Order, e: Event, call: Call, people: list[str], person: str = "") -> Notice:
         step, to, channel = call
@@ -212,8 +222,8 @@ def _rejected(self: Announcer, order: Order, e: Event) -> Iterator[Call]:
 def _reassigned(self: Announcer, order: Order, e: Event) -> Iterator[Call]:
     for channel in CALL_BY[order.priority]:
         yield f"reassigned-{e.data['version']}", order.party, channel
-    if e.data["to"] != order.party:
-        yield f"reassigned-{e.data['version']}", str(e.data["to"]), "push"
+        if e.data["to"] != order.party:
+            yield f"reassigned-{e.data['version']}", str(e.data["to"]), channel
 
 
 def _reopened(self: Announcer, order: Order, e: Event) -> Iterator[Call]:

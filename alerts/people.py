@@ -15,6 +15,8 @@ from alerts.matrix import CHANNELS, EVENTS
 from gateway.errors import BadInput, Problems
 from gateway.model import Ms, Text
 
+MOST_QUIET_DAYS = 15
+"""A band that has not ended by then (the longest holidays, with the weekends beside them) never does."""
 WARN_DAYS = (60, 30, 7, 0)
 """So many days before its end a certificate is called; 0: it has ended."""
 PERSON_KEYS = ("id", "estate", "building", "certificates", "skills", "reach", "substitute", "max_orders")
@@ -37,7 +39,7 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """One way to a person. quiet: time band in which only life safety comes this way."""
+    """One way to a person. quiet: time band in which only P1 and life safety come this way."""
 
     channel: str
     address: str = ""
@@ -67,17 +69,39 @@ class Person:
         valid = [c for c in self.certificates if c.kind == kind and c.valid(today)]
         return max(valid, key=lambda c: c.expires, default=None)
 
-    def ways(self, t: Ms, week: Week, *, life: bool = False) -> list[Reach]:
-        """How the person is reached now, in the order of the record. Life safety knows no quiet hours."""
-        minute = week.minute(t)
-        return [r for r in self.reach if life or r.quiet is None or not r.quiet.has(minute)]
+    def way(self, channel: str) -> Reach | None:
+        """How the person is reached over a channel, as the record says."""
+        return next((r for r in self.reach if r.channel == channel), None)
 
-    def next_way(self, t: Ms, week: Week, *, step_ms: Ms = 60_000) -> Ms | None:
-        """When the person is next reached by anything; `t` itself when at once, None within a week never."""
-        for n in range(7 * 1440):
-            if self.ways(t + n * step_ms, week):
-                return t + n * step_ms
-        return None
+    def ways(self, t: Ms, week: Week, *, urgent: bool = False) -> list[Reach]:
+        """How the person is reached now, in the order of the record. What is urgent knows no quiet hours."""
+        return [r for r in self.reach if urgent or quiet_end(r.quiet, t, week) == t]
+
+    def next_way(self, t: Ms, week: Week) -> Ms | None:
+        """When the person is next reached by anything; `t` itself when at once, None when never."""
+        ends = [quiet_end(r.quiet, t, week) for r in self.reach]
+        return min((e for e in ends if e is not None), default=None)
+
+
+def quiet_end(quiet: TimeBand | None, t: Ms, week: Week) -> Ms | None:
+    """When a band in which `t` lies is over: `t` itself when it is outside of it, None when it never ends.
+
+    By the wall clock of the week's zone, with its holidays.
+    """
+    if quiet is None or not quiet.has(week.minute(t)):
+        return t
+    first = datetime.fromtimestamp(t / 1000, week.zone).date()
+    for day in range(MOST_QUIET_DAYS):
+        for minute in sorted({0, *quiet.edges}):
+            at = _wall(first + timedelta(days=day), minute, week.zone)
+            if at > t and not quiet.has(week.minute(at)):
+                return at
+    return None
+
+
+def _wall(day: date, minute: int, zone: tzinfo) -> Ms:
+    at = datetime.combine(day, datetime.min.time(), zone) + timedelta(minutes=minute)
+    return int(at.timestamp()) * 1000
 
 
 # ── what work asks for ────────────────────────────────────────────────────────────────────────────────
@@ -297,5 +321,4 @@ def _person(raw: Mapping[str, Any], names: Mapping[str, str]) -> Person:
 
 def midnight_after(day: date, zone: tzinfo) -> Ms:
     """When a day ends in the zone."""
-    after = datetime.combine(day + timedelta(days=1), datetime.min.time(), zone)
-    return int(after.timestamp()) * 1000
+    return _wall(day + timedelta(days=1), 0, zone)

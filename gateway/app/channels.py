@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from rich.markup import escape
 
 from alerts.calendars import wall
+from alerts.people import Staff
 from gateway.adapters.clock import SystemClock, epoch
 from gateway.adapters.notify import Means, notifier, pause_s, per_minute
 from gateway.app.point_writes import PointWrites
@@ -43,10 +44,11 @@ def _channel(setup: Setup, n: int, means: Means) -> Channel:
 
 
 class People:
-    """Directory of the sender: a person's number, own addresses and quiet hours, as stored."""
+    """Directory of the sender: a person's number, addresses and quiet hours, own ones and those on file."""
 
-    def __init__(self, accounts: AccountStore, zone: ZoneInfo) -> None:
-        self._accounts, self._zone = accounts, zone
+    def __init__(self, accounts: AccountStore, zone: ZoneInfo, staff: Callable[[], Staff] = Staff) -> None:
+        """staff: the records that hold now."""
+        self._accounts, self._zone, self._staff = accounts, zone, staff
 
     def __call__(self, person: str) -> Recipient | None:
         """Blocking."""
@@ -55,10 +57,14 @@ class People:
             return None
         reach: Mapping[str, Any] = user.body.get("reach") or {}
         quiet = reach.get("quiet") or None
+        staff = self._staff()
+        record = staff.people.get(person)
+        filed = {r.channel: r.address for r in record.reach if r.address} if record else {}
+        own = {str(k): str(v) for k, v in (reach.get("addresses") or {}).items() if v}
         return Recipient(
-            person, str(user.body.get("name") or person), str(user.body.get("phone") or ""),
-            {str(k): str(v) for k, v in (reach.get("addresses") or {}).items()},
+            person, str(user.body.get("name") or person), str(user.body.get("phone") or ""), filed | own,
             (wall(quiet["from"], "quiet.from"), wall(quiet["to"], "quiet.to")) if quiet else None, self._zone,
+            record, staff.week,
         )  # fmt: skip
 
 

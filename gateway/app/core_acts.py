@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from alerts.desk import Dispatch
+from alerts.people import Staff
 from alerts.plans import PlanBook
+from alerts.staffing import StaffBook
 from dashboards.access.permissions import allows
 from gateway.adapters.clock import epoch
 from gateway.adapters.notify import Means
@@ -31,6 +34,7 @@ class Acts:
     writes: PointWrites
     edges: EdgeActs
     answers: Answers
+    staff: Callable[[], Staff]
 
     @classmethod
     def make(
@@ -48,13 +52,14 @@ class Acts:
             setup, state, calls, clock, lambda role: allows(role, "point.write"), settings.command
         )
         edges = EdgeActs(setup, calls, clock, allows, writes.command)
-        return cls(writes, edges, Answers(dispatch, state, clock, data))
+        book = next(b for b in dispatch.books if isinstance(b, StaffBook))
+        return cls(writes, edges, Answers(dispatch, state, clock, data), lambda: book.staff)
 
     def sender(self, setup: Setup, data: Path, state: SqlState, clock: Clock) -> Sender:
         """Sends notices; what a person answers to one comes back here. Call it on the event loop."""
         means = Means(data, epoch, clock.monotonic, guarded(self.writes, asyncio.get_running_loop()))
         return Sender(
-            state, channels(setup, means), clock, directory=People(state, setup.site.timezone),
+            state, channels(setup, means), clock, directory=People(state, setup.site.timezone, self.staff),
             link_of=self.answers.link, accepted=self.answers.pressed,
         )  # fmt: skip
 

@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
+from alerts.bands import Week
+from alerts.people import Person, quiet_end
 from gateway.model import Ms, Notice
 from gateway.ports import Notifier
 
+DAY_MS: Ms = 86_400_000
 MINUTE_S = 60.0
 SHARE = 0.75
 """Of a channel's limit for notices that are not urgent; the rest is kept for those that are."""
@@ -23,7 +26,11 @@ MOST_S = 28.0
 
 @dataclass(frozen=True)
 class Recipient:
-    """A person as the channels see them. `addresses` by channel id; quiet: seconds after local midnight."""
+    """A person as the channels see them. `addresses` by channel id.
+
+    quiet: as the person has set it, seconds after local midnight · record: what the firm has on file, with
+    quiet hours by way · week: zone and holidays for those.
+    """
 
     id: str
     name: str = ""
@@ -31,9 +38,25 @@ class Recipient:
     addresses: Mapping[str, str] = field(default_factory=dict)
     quiet: tuple[int, int] | None = None
     zone: tzinfo | None = None
+    record: Person | None = None
+    week: Week | None = None
 
-    def quiet_until(self, now: Ms) -> Ms | None:
-        """The end of the quiet hours in which `now` lies; None outside of them."""
+    def quiet_until(self, now: Ms, way: str = "") -> Ms | None:
+        """The end of the quiet hours in which `now` lies; None outside of them.
+
+        Of both kinds the later end. What never ends is looked at again a day later.
+        """
+        ends = [e for e in (self._own_end(now), self._way_end(now, way)) if e is not None]
+        return max(ends, default=None)
+
+    def _way_end(self, now: Ms, way: str) -> Ms | None:
+        reach = self.record.way(way) if self.record is not None else None
+        if reach is None or self.week is None:
+            return None
+        end = quiet_end(reach.quiet, now, self.week)
+        return None if end == now else now + DAY_MS if end is None else end
+
+    def _own_end(self, now: Ms) -> Ms | None:
         if self.quiet is None or self.quiet[0] == self.quiet[1]:
             return None
         start, end = self.quiet

@@ -14,9 +14,10 @@ from typing import Any
 
 from gateway.core.channels import Channel, Directory, Recipient, call_of, said_of, said_to, urgent
 from gateway.core.grouping import GROUP_FROM, KIND, MOST, Group, groupable, known, message, place
+from gateway.core.quiet import Due, QuietHours, sleeps
 from gateway.core.writer import Writer
 from gateway.errors import Permanent, Retryable, StewardError
-from gateway.model import Ms, Notice
+from gateway.model import Notice
 from gateway.ports import Answered, Clock, Commit, NoticeResult, StateStore
 
 __all__ = ["Channel", "Sender"]
@@ -37,8 +38,6 @@ Accepted = Callable[[Notice, str], Awaitable[None]]
 """A person has answered a call with a key."""
 LinkOf = Callable[[Notice, str], str]
 """(notice, address of the pages) → where the person accepts; "" when nobody in particular is meant."""
-Due = tuple[Notice, int]
-"""A notice with the number of its attempts so far."""
 
 
 class Sender:
@@ -61,7 +60,7 @@ class Sender:
         accepted: Accepted | None = None,
     ) -> None:
         self._state, self._channels, self._clock = state, list(channels), clock
-        self._directory, self._link_of, self.accepted = directory, link_of, accepted
+        self._quiet, self._link_of, self.accepted = QuietHours(directory), link_of, accepted
         self._wake = asyncio.Event()
         self._writer = Writer(clock, lambda: None)
         self._reached: OrderedDict[tuple[str, str], None] = OrderedDict()
@@ -167,7 +166,7 @@ class Sender:
             if not self._free(hurry=False):
                 break
             notice, now = batch[0][0], self._clock.monotonic()
-            first = next(iter(self._for(notice)), None)
+            first = self._first(notice)
             if first is not None and (first.pause_s or first.per_minute):
                 # Only what has begun is counted by the channel, so one at a time.
                 if first.id in used or first.free_at(notice, now) > now:
@@ -181,22 +180,14 @@ class Sender:
         return started
 
     async def _without_quiet(self, due: Sequence[Due]) -> list[Due]:
-        """Those whose person may be disturbed; the others wait for the end of the quiet hours."""
-        now, out = self._clock.now(), []
-        later: dict[Ms, list[str]] = {}
-        people: dict[str, Recipient | None] = {}
-        for notice, attempts in due:
-            if notice.person not in people:
-                people[notice.person] = await self._who(notice)
-            who = people[notice.person]
-            until = who.quiet_until(now) if who else None
-            if until is None:
-                out.append((notice, attempts))
-            else:
-                later.setdefault(until, []).append(notice.id)
+        """What may go out now; the rest waits for the end of the quiet hours."""
+        awake, later = await self._quiet.awake(due, self._first, self._clock.now())
         for until, ids in later.items():
             await self._writer.insist(partial(self._state.notice_wait, ids, until), "notices")
-        return out
+        return awake
+
+    def _first(self, notice: Notice) -> Channel | None:
+        return next(iter(self._for(notice)), None)
 
     async def _mend(self, due: Sequence[Due], *, whole: bool) -> None:
         """Forget groups of which a part can never come: all that waits is in sight, and it is not there."""
@@ -218,7 +209,7 @@ class Sender:
         places: dict[tuple[str, str, str] | str, list[Due]] = {}
         for d in due:
             old = group_of.get(d[0].id)
-            channel = next(iter(self._for(d[0])), None)
+            channel = self._first(d[0])
             key = old.id if old else place(d[0], channel.id if channel else "")
             places.setdefault(key, []).append(d)
         out: list[tuple[Group | None, list[Due]]] = []
@@ -262,6 +253,7 @@ class Sender:
     async def _group(self, group: Group, batch: Sequence[Due]) -> None:
         assert self._groups is not None
         one = message(group, [n for n, _ in batch])
+        self._quiet.join(one.id, group.members)
         ok, detail = await self._delivered(one, asyncio.Lock())
         detail = f"{detail} (group {group.id})"
         attempts = min(a for _, a in batch)  # they end together: a group is never torn
@@ -275,16 +267,20 @@ class Sender:
     async def _delivered(self, notice: Notice, one_by_one: asyncio.Lock) -> tuple[bool, str]:
         """Over the first channel that takes it: whether one did, and its words or everybody's."""
         errors = []
-        who = await self._who(notice)
+        who = await self._quiet.who(notice)
         for channel in self._for(notice):
             if not channel.knows(who):
                 errors.append(f"{channel.id}: no address of {notice.person or notice.to}")
+                continue
+            if sleeps(notice, channel, who, self._clock.now()) is not None:
+                errors.append(f"{channel.id}: quiet hours of {notice.person}")
                 continue
             # What all of a role read, two of its people must not cause twice.
             async with contextlib.nullcontext() if channel.personal else one_by_one:
                 ok, detail = await self._over(channel, notice, who)
             if ok:
-                return True, f"{channel.id}: {detail}"
+                other = f" (to {who.id}: quiet hours)" if who and who.id != notice.person else ""
+                return True, f"{channel.id}: {detail}{other}"
             errors.append(f"{channel.id}: {detail}")
         return False, "; ".join(errors) or "no channel reaches this role"
 
@@ -294,18 +290,20 @@ class Sender:
             return True, "the same call went there already"
         if channel.free_at(notice, now) > now:
             return False, "at its limit"
+        sent = self._addressed(notice, channel, who)
         try:
-            receipt = await self._try(channel, self._addressed(notice, channel, who))
+            receipt = await self._try(channel, sent)
         except StewardError as e:
             self._failed(channel, str(e), permanent=isinstance(e, Permanent))
             return False, str(e)
         if channel.worked(self._clock.now()):
             log.warning("channel works again channel=%s", channel.id)
         self._remember(way)
-        await self._answered(notice, receipt)
+        await self._answered(sent, receipt)
         return True, receipt
 
     def _addressed(self, notice: Notice, channel: Channel, who: Recipient | None) -> Notice:
+        notice = replace(notice, person=who.id if who else notice.person)
         link = self._link_of(notice, channel.link) if self._link_of and channel.link else ""
         return replace(notice, address=channel.address(who), link=link)
 
@@ -333,11 +331,6 @@ class Sender:
         except StewardError as e:
             log.warning("answer to a call not taken notice=%s reason=%r", notice.id, str(e))
 
-    async def _who(self, notice: Notice) -> Recipient | None:
-        if not notice.person or self._directory is None:
-            return None
-        return await asyncio.to_thread(self._directory, notice.person)
-
     # ── results ───────────────────────────────────────────────────────────────────────────────────
 
     def _result(self, notice: Notice, attempts: int, *, ok: bool, detail: str) -> NoticeResult:
@@ -353,6 +346,7 @@ class Sender:
 
         A job goes on when its own is written: a full disk must not send one notice again and again.
         """
+        self._quiet.forget(r.id for r in results)
         self._results += results
         async with self._recording:
             batch, self._results = self._results, []

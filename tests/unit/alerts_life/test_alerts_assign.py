@@ -124,7 +124,7 @@ def test_quiet_hours_hold_for_all_but_life_safety() -> None:
     p = Person("a", reach=(Reach("push", "x", night), Reach("voice", "138", band_of("restday"))))
     at_23 = T0 - T0 % 86_400_000 + 15 * 3_600_000  # 23:00 in Shanghai, a Monday
     assert [r.channel for r in p.ways(at_23, week)] == ["voice"]
-    assert [r.channel for r in p.ways(at_23, week, life=True)] == ["push", "voice"]
+    assert [r.channel for r in p.ways(at_23, week, urgent=True)] == ["push", "voice"]
     only = Person("a", reach=(Reach("push", "x", night),))
     assert only.next_way(at_23, week) == at_23 + 8 * 3_600_000, "seven in the morning"
     assert Person("a").next_way(at_23, week) is None

@@ -280,8 +280,9 @@ def test_rejecting_calls_the_backup_and_reassigning_starts_acceptance_again(desk
     assert o.clocks["accept"].start == T0, "nobody had accepted: the clock runs on"
     do(desk, "accept", o, T0 + 3, OPERATOR)
     desk.tick(T0 + MIN)
-    do(desk, "reassign", o, T0 + MIN, OPERATOR, to="chen")
+    named = do(desk, "reassign", o, T0 + MIN, OPERATOR, to="chen")
     assert (o.assignee, o.clocks["accept"].start, o.clocks["accept"].state) == ("chen", T0 + MIN, "running")
+    assert [(n.to, n.channel) for n in named.notices if n.person == "chen"] == [("WM", "push"), ("WM", "sms")]
     again = [e.t - T0 for e in desk.tick(T0 + 10 * MIN).events if e.kind == "order.escalated"]
     assert again == [6 * MIN], "the rung for acceptance counts from the reassignment"
     do(desk, "accept", o, T0 + 11 * MIN, TECH)

@@ -10,8 +10,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from alerts.bands import Week, band_of
 from alerts.desk import Dispatch
 from alerts.orders_state import OrderState
+from alerts.people import Person, Reach, Staff
 from dashboards.web import WebOptions
 from gateway.adapters.clock import ManualClock
 from gateway.adapters.state import SqlState, open_state
@@ -160,6 +162,21 @@ def test_the_directory_knows_numbers_addresses_and_quiet_hours(kit: Kit) -> None
     assert people("nobody") is None
     kit.state.put_user("li", {"name": "Li", "active": False})
     assert people("li") is None
+
+
+def test_the_directory_has_what_is_on_file_and_the_own_address_first(kit: Kit) -> None:
+    kit.state.put_user("li", {"name": "Li", "reach": {"addresses": {"mail": "li@example.com"}}})
+    night = band_of("22:00-07:00")
+    reach = (Reach("sms", "139", night), Reach("mail", "office@example.com"))
+    staff = Staff([Person("li", reach=reach, substitute="wu")], week=Week(ZoneInfo("Asia/Shanghai")))
+    li = People(kit.state, ZoneInfo("Asia/Shanghai"), lambda: staff)("li")
+    assert li is not None
+    assert li.addresses == {"sms": "139", "mail": "li@example.com"}
+    at_23 = 1_790_000_000_000 - 1_790_000_000_000 % 86_400_000 + 15 * 3_600_000
+    assert li.quiet_until(at_23, "sms") == at_23 + 8 * 3_600_000
+    assert li.quiet_until(at_23, "mail") is None
+    assert li.record is not None
+    assert li.record.substitute == "wu"
 
 
 async def test_a_person_sets_how_notices_reach_them_and_an_administrator_does_not_undo_it(
