@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from alerts.detect.channels import Explained, explain_channels, score_channels
-from alerts.detect.series import ALARM, DETECTORS, Detector, alarms, score
+from alerts.detect.series import ALARM, DETECTORS, Detector, alarms, expectations, score
 
 __all__ = [
-    "ALARM", "DETECTORS", "Detector", "Explained", "alarms", "explain_channels", "score", "score_channels",
+    "ALARM", "DETECTORS", "Detector", "Explained", "alarms", "expectations", "explain_channels", "score",
+    "score_channels",
 ]  # fmt: skip

@@ -23,14 +23,14 @@ def baseline(f: Finding, n: Writer) -> Pair:
     """The mean, what is usual at this hour, and how rarely it gets as far."""
     v, usual = n.value(f.value), n.value(f.limit)
     side = ("高于", "above") if f.value > f.limit else ("低于", "below")
-    zh, en = _rare(f.facts["per_month"])
+    zh, en = rare(f.facts["per_month"])
     return (
         f"{v}，{side[0]}此时段通常的 {usual}，{zh}",
         f"{v}, {side[1]} the usual {usual} at this hour, {en}",
     )
 
 
-def _rare(per_month: float) -> Pair:
+def rare(per_month: float) -> Pair:
     """At most so often: the tail is extended with care."""
     months = 1.0 / per_month
     if months >= CENTURY:

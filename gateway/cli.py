@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from gateway.app.runner import duration, guarded, run_until_signalled
+from gateway.cli_backtest import add_backtest
 from gateway.cli_cert import add_commands as add_cert
 from gateway.cli_dossier import add_commands as add_dossier
 from gateway.cli_edges import add_commands, add_edge
@@ -136,6 +137,7 @@ def core(
 
 add_edge(app)
 add_matrix(app)
+add_backtest(app)
 
 
 # ── bringing devices on site ──────────────────────────────────────────────────────────────────────────

@@ -49,10 +49,33 @@ def score(timestamps: ArrayLike, values: ArrayLike, detector: str = "baseline") 
     times in seconds, an unknown detector, series out of order (more than half of the values late).
     """
     judge = _known(detector)
+    t, v, usable = _usable(timestamps, values)
+    result = np.zeros(len(v))
+    learn = min(math.floor(LEARN_SHARE * len(v)), LEARN_MOST)
+    result[usable] = judge(t[usable], v[usable], int(usable[:learn].sum()))
+    result[:learn] = 0.0
+    return result
+
+
+def expectations(timestamps: ArrayLike, values: ArrayLike) -> tuple[F8, F8]:
+    """What `baseline` expected of each value, and how rare it was (−ln of the share of blocks; 0: ordinary).
+
+    Input and errors as of `score`; NaN where a value was not judged.
+    """
+    t, v, usable = _usable(timestamps, values)
+    expected, rarity = np.full(len(v), np.nan), np.full(len(v), np.nan)
+    series = Baseline(usual_step(t[usable]))
+    for n in np.flatnonzero(usable).tolist():
+        judged = series.take(int(t[n]), float(v[n]))
+        expected[n], rarity[n] = judged.expected, judged.rarity
+    return expected, rarity
+
+
+def _usable(timestamps: ArrayLike, values: ArrayLike) -> tuple[I8, F8, Bool]:
+    """(ms, values, which are judged). Raises BadInput."""
     t, v = _times(timestamps), _values(values)
     if len(t) != len(v):
         raise BadInput(f"{len(t)} timestamps and {len(v)} values", field="values", hint="one of each")
-    result = np.zeros(len(v))
     newest = np.maximum.accumulate(t) if len(t) else t
     fresh = np.ones(len(t), np.bool_)
     fresh[1:] = t[1:] > newest[:-1]
@@ -62,11 +85,7 @@ def score(timestamps: ArrayLike, values: ArrayLike, detector: str = "baseline") 
             field="timestamps",
             hint="sort the series by time and keep one value for each",
         )
-    usable = fresh & np.isfinite(v)
-    learn = min(math.floor(LEARN_SHARE * len(v)), LEARN_MOST)
-    result[usable] = judge(t[usable], v[usable], int(usable[:learn].sum()))
-    result[:learn] = 0.0
-    return result
+    return t, v, fresh & np.isfinite(v)
 
 
 def alarms(timestamps: ArrayLike, values: ArrayLike, detector: str = "baseline") -> Bool:

@@ -222,6 +222,11 @@ class DuckStore:
         """Rows stored in all."""
         return int(self._query("select count(*) as n from {points}", None, None)["n"][0])
 
+    def span(self) -> tuple[Ms, Ms]:
+        """Time of the first row, and after the newest; (0, 0) without rows."""
+        found = self._query("select min(t) as a, max(t) as b, count(*) as n from {points}", None, None)
+        return (int(found["a"][0]), int(found["b"][0]) + 1) if found["n"][0] else (0, 0)
+
     def _query(self, sql: str, start: Ms | None, end: Ms | None, **values: Any) -> dict[str, Any]:
         """Run a question over hot rows and the days that touch [start, end), on a cursor of its own."""
         window = {"start": start, "end": end}

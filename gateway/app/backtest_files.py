@@ -1,0 +1,264 @@
+"""`steward backtest FILE.csv…`: detectors over files, as they would have judged them live."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alerts.backtest import ALARM, DETECTORS, expectations, explain_channels, score, score_channels
+from alerts.detect.calibrate import BLOCK
+from alerts.detect.series import usual_step
+from alerts.sentences_hour import rare
+from gateway.adapters.csv_series import HINTS, WORDS, Table, read_table
+from gateway.errors import BadInput
+from gateway.model import Ms
+
+F8 = NDArray[np.float64]
+Bool = NDArray[np.bool_]
+
+CHANNELS = "channels"
+"""The detector that judges all channels of a wide file together."""
+WIDE = 3
+"""Channels from which on they are judged together unless told otherwise."""
+FIT = 400
+"""Rows that teach it at most, and half of the file at most."""
+MONTH_MS = 30.44 * 86_400_000
+
+
+@dataclass(frozen=True)
+class Options:
+    """How files are read and judged.
+
+    detector: "" chooses by the number of channels · fit: rows that teach `channels`; 0: chosen · threshold:
+    of scores that count as alarms, for the detectors of one series · language: of `why`, zh or en.
+    """
+
+    detector: str = ""
+    fit: int = 0
+    threshold: float = ALARM
+    zone: tzinfo = UTC
+    ignore: tuple[str, ...] = ()
+    language: str = "en"
+
+    def __post_init__(self) -> None:
+        known = [*sorted(DETECTORS), CHANNELS]
+        if self.detector and self.detector not in known:
+            raise BadInput(
+                f"{self.detector!r} is unknown", field="--detector", hint=f"known: {', '.join(known)}"
+            )
+        if self.fit < 0:
+            raise BadInput(
+                f"{self.fit} rows cannot teach", field="--fit", hint="write how many first rows are healthy"
+            )
+        if not 0 < self.threshold < 1:
+            raise BadInput(f"{self.threshold:g} is no score", field="--threshold", hint="between 0 and 1")
+        if self.language not in ("zh", "en"):
+            raise BadInput(f"{self.language!r} is no language", field="--lang", hint="zh or en")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One output file: rows in the order of the input; `why` holds words where `alarm` is true."""
+
+    name: str
+    channel: list[str]
+    t: NDArray[np.int64]
+    value: F8
+    score: F8
+    alarm: Bool
+    why: list[str]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Samples in a row that count as an alarm, ms UTC; their highest score and the first one's words."""
+
+    file: str
+    channel: str
+    start: Ms
+    end: Ms
+    score: float
+    why: str
+
+
+def run(
+    files: Sequence[Path], options: Options, out: Path | None, told: Callable[[str], None] = lambda _: None
+) -> dict[str, Any]:
+    """Judge the files one by one, write `out`, and give figures as for JSON.
+
+    out: a folder for `NAME.csv` each (`timestamp,value,score,alarm,why`, a file per channel where each is
+    judged by itself) and `alarms.csv`. `told` hears what is going on. Raises BadInput: nothing of a file that
+    cannot be read is written.
+    """
+    names = _names(files)
+    results, alarms = [], list[Stretch]()
+    for path, name in zip(files, names, strict=True):
+        told(f"{path.name}: reading")
+        table = read_table(path, options.zone, options.ignore, _reading(path, told))
+        for judged in judge(table, options, path, name):
+            told(f"{path.name}: {judged.name} judged")
+            stretches = list(_stretches(judged))
+            alarms += stretches
+            results.append(_figures(path, judged, stretches))
+            if out is not None:
+                _write(out / f"{judged.name}.csv", judged, options.zone)
+        results[-1]["skipped"] = skipped(table, options.language)
+        results[-1]["left_out"] = list(table.left_out)
+    if out is not None:
+        _write_alarms(out / "alarms.csv", alarms, options.zone)
+    return {"series": results, "alarms": [_plain(a, options.zone) for a in alarms], "out": str(out or "")}
+
+
+def _reading(path: Path, told: Callable[[str], None]) -> Callable[[int], None]:
+    return lambda rows: told(f"{path.name}: {rows:,} rows read")
+
+
+def _names(files: Sequence[Path]) -> list[str]:
+    """A name per file; with the folder's where two are alike."""
+    stems = [p.stem for p in files]
+    return [f"{p.parent.name}_{p.stem}" if stems.count(p.stem) > 1 else p.stem for p in files]
+
+
+# ── judging ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def judge(table: Table, options: Options, path: Path, name: str) -> Iterator[Judged]:
+    """What the detector says of a file: of all channels together, or of each by itself."""
+    detector = options.detector or (CHANNELS if len(table.names) >= WIDE else "baseline")
+    if detector == CHANNELS:
+        yield _together(table, options, path, name)
+        return
+    for k, channel in enumerate(table.names):
+        own = name if len(table.names) == 1 else f"{name}.{channel.replace('/', '_')}"
+        yield _alone(table.t, table.values[:, k], options, detector, (own, channel))
+
+
+def _alone(t: NDArray[np.int64], v: F8, options: Options, detector: str, name: tuple[str, str]) -> Judged:
+    scores = score(t, v, detector)
+    alarm = (scores >= options.threshold) & np.isfinite(v)
+    why = [""] * len(v)
+    if detector == "baseline" and alarm.any():
+        expected, rarity = expectations(t, v)
+        chances = 2 * MONTH_MS / (usual_step(t) * BLOCK)
+        for n in np.flatnonzero(alarm).tolist():
+            per_month = chances * float(np.exp(-rarity[n]))
+            why[n] = _unusual(v[n], expected[n], per_month, options.language)
+    else:
+        for n in np.flatnonzero(alarm).tolist():
+            why[n] = f"{detector} {scores[n]:.3f}"
+    return Judged(name[0], [name[1]] * len(v), t, v, scores, alarm, why)
+
+
+def _unusual(value: float, expected: float, per_month: float, language: str) -> str:
+    zh, en = rare(per_month)
+    if language == "zh":
+        return f"{value:.6g}，{'高于' if value > expected else '低于'}此时段通常的 {expected:.6g}，{zh}"
+    side = "above" if value > expected else "below"
+    return f"{value:.6g}, {side} the usual {expected:.6g} at this hour, {en}"
+
+
+def _together(table: Table, options: Options, path: Path, name: str) -> Judged:
+    fresh = np.ones(len(table.t), np.bool_)
+    fresh[1:] = table.t[1:] > np.maximum.accumulate(table.t)[:-1]
+    t, matrix = table.t[fresh], table.values[fresh]
+    fit = options.fit or min(FIT, len(t) // 2)
+    try:
+        scores, alarms = score_channels(t, matrix, fit)
+        explained = explain_channels(t, matrix, fit)
+    except ValueError as e:
+        raise BadInput(
+            str(e), file=str(path), field="--fit", hint="or judge each channel: --detector baseline"
+        ) from e
+    n = len(table.t)
+    whole = Judged(name, [""] * n, table.t, np.full(n, np.nan), np.zeros(n), np.zeros(n, np.bool_), [""] * n)
+    rows = np.flatnonzero(fresh)
+    whole.score[rows], whole.alarm[rows], whole.value[rows] = scores, alarms, explained.value
+    for row, k, value, expected in zip(
+        rows, explained.channel, explained.value, explained.expected, strict=True
+    ):
+        if k >= 0:
+            whole.channel[row] = table.names[k]
+            whole.why[row] = _off(table.names[k], value, expected, options.language)
+    return whole
+
+
+def _off(channel: str, value: float, expected: float, language: str) -> str:
+    if language == "zh":
+        return f"{channel} 为 {value:.6g}，按其他通道应约为 {expected:.6g}"
+    return f"{channel} is {value:.6g}; the other channels say about {expected:.6g}"
+
+
+def _stretches(j: Judged) -> Iterator[Stretch]:
+    edges = np.flatnonzero(np.diff(np.r_[False, j.alarm, False].astype(np.int8)))
+    for a, b in edges.reshape(-1, 2).tolist():
+        yield Stretch(j.name, j.channel[a], int(j.t[a]), int(j.t[b - 1]), float(j.score[a:b].max()), j.why[a])
+
+
+# ── telling ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _figures(path: Path, j: Judged, stretches: Sequence[Stretch]) -> dict[str, Any]:
+    span = int(j.t.max() - j.t.min())
+    return {
+        "file": str(path),
+        "series": j.name,
+        "samples": len(j.t),
+        "days": round(span / 86_400_000, 2),
+        "alarms": len(stretches),
+        "alarms_per_month": round(len(stretches) * MONTH_MS / span, 2) if span else None,
+        "share_in_alarm": round(float(j.alarm.mean()), 4),
+    }
+
+
+def skipped(table: Table, language: str) -> list[str]:
+    """What of a file was not used, in words, with the first places."""
+    side = 0 if language == "zh" else 1
+    found = []
+    for kind, count in table.skipped.counts.items():
+        places = "; ".join(f"{line}: {text!r}" for line, _, text in table.skipped.first.get(kind, []))
+        said = f"{count} {WORDS[kind][side]}"
+        found.append(f"{said} ({places}; {HINTS[kind]})" if places else said)
+    return found
+
+
+def _write(path: Path, j: Judged, zone: tzinfo) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["timestamp", "value", "score", "alarm", "why"])
+        values = zip(j.t.tolist(), j.value.tolist(), j.score.tolist(), j.alarm.tolist(), j.why, strict=True)
+        rows.writerows(
+            (stamp(t, zone), "" if v != v else repr(v), f"{s:.6f}", int(a), why) for t, v, s, a, why in values
+        )
+
+
+def _write_alarms(path: Path, alarms: Sequence[Stretch], zone: tzinfo) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["series", "channel", "from", "until", "score", "why"])
+        for a in alarms:
+            rows.writerow(
+                [a.file, a.channel, stamp(a.start, zone), stamp(a.end, zone), f"{a.score:.4f}", a.why]
+            )
+
+
+def _plain(a: Stretch, zone: tzinfo) -> dict[str, Any]:
+    return {
+        "series": a.file, "channel": a.channel, "from": stamp(a.start, zone), "until": stamp(a.end, zone),
+        "score": round(a.score, 4), "why": a.why,
+    }  # fmt: skip
+
+
+def stamp(t: Ms, zone: tzinfo) -> str:
+    """`2026-03-01 08:15:00` in the zone, with milliseconds where there are any."""
+    local = datetime.fromtimestamp(t // 1000, UTC).astimezone(zone)
+    ms = t % 1000
+    return f"{local:%Y-%m-%d %H:%M:%S}" + (f".{ms:03d}" if ms else "")
