@@ -33,10 +33,10 @@ def test_a_wrong_password_is_told_without_saying_which_part_was_wrong(enter: Ent
 @pytest.mark.parametrize(
     ("user", "home", "sees"),
     [
-        ("operator", "/wall", ["/site", "/t", "/handover", "/stats"]),
-        ("technician", "/t", ["/wall", "/site"]),
-        ("regulator", "/stats", []),
-        ("admin", "/wall", ["/site", "/t", "/handover", "/stats", "/admin"]),
+        ("operator", "/wall", ["/site", "/t", "/work", "/handover", "/stats"]),
+        ("technician", "/t", ["/wall", "/site", "/work"]),
+        ("regulator", "/stats", ["/work"]),
+        ("admin", "/wall", ["/site", "/t", "/work", "/handover", "/stats", "/admin"]),
     ],
 )
 def test_each_role_begins_on_its_page_and_is_offered_only_what_it_may_open(
@@ -54,7 +54,7 @@ def test_each_role_begins_on_its_page_and_is_offered_only_what_it_may_open(
         )
     }
     assert shown == {home, *sees} | ({"/wall"} if home == "/wall" else set())
-    for path in ("/wall", "/t", "/stats", "/admin"):
+    for path in ("/wall", "/t", "/work", "/stats", "/admin"):
         assert visit.go(path) == (200 if path in {home, *sees} else 403), path
 
 
