@@ -68,6 +68,36 @@ def holes(
     return found
 
 
+def proof(
+    matrix: Matrix,
+    rules: Iterable[Any],
+    assets: Iterable[Asset],
+    t: Ms,
+    roster: Roster | None = None,
+    days: int = 7,
+) -> list[Hole]:
+    """`holes` of every rule on every asset of its kind (`asset_kind`), asset by asset.
+
+    Assets between which nothing here makes a difference have the same answer: of those that have no hole only
+    the first is asked, so that thousands of facilities cost as much as their kinds.
+    """
+    prover = _Proof(matrix, roster or Roster(), t, t + days * DAY_MS)
+    of_kind: dict[str, list[Any]] = {}
+    for rule in rules:
+        of_kind.setdefault(rule.asset_kind, []).append(rule)
+    sound: set[tuple[Any, ...]] = set()
+    found = [*ties(matrix), *cycles(matrix)]
+    for asset in assets:
+        alike = prover.alike(asset)
+        if alike in sound:
+            continue
+        wrong = [h for rule in of_kind.get(asset.kind, ()) for h in prover.of(rule, asset)]
+        found += wrong
+        if not wrong:
+            sound.add(alike)
+    return found
+
+
 class _Proof:
     """Answers of questions that many rules and assets share are worked out once."""
 
@@ -76,11 +106,41 @@ class _Proof:
         self._known: dict[tuple[Any, ...], tuple[list[Row], list[Gap]]] = {}
         self._shifts: dict[tuple[str, str], tuple[Ms, Ms] | None] = {}
         self._named = {r.asset for r in matrix.rows if r.asset is not None}
+        self._estates = {(r.event, r.estate) for r in matrix.rows if r.estate is not None}
+        self._own = {estate for _, estate in self._estates}
+        self._cities = {r.event for r in matrix.rows if r.city is not None}
+        self._sound: set[tuple[Any, ...]] = set()
         dates = {d for r in matrix.rows for d in (r.valid_from, r.valid_to) if d is not None and t < d < end}
         self._times = (t, *sorted(dates))
 
+    def alike(self, asset: Asset) -> tuple[Any, ...]:
+        """All of an asset that rows and shifts can tell apart: with equal ones the same is missing."""
+        own = self._cities or self._roster.shifts or asset.estate in self._own
+        return asset.kind, asset.boundary, asset.estate if own else "", self._name(asset)
+
+    def _name(self, asset: Asset) -> str:
+        return asset.id if asset.id in self._named else ""
+
+    def _case(self, event: str, asset: Asset, priority: int) -> tuple[Any, ...]:
+        """`alike` for one question: estates count only where rows of the event name them."""
+        own = event in self._cities or (event, asset.estate) in self._estates
+        return event, priority, asset.kind, asset.boundary, asset.estate if own else "", self._name(asset)
+
     def of(self, rule: Any, asset: Asset) -> Iterator[Hole]:
-        rows, gaps = self._answer(rule.event, asset, rule.priority)
+        """What is missing for the rule on the asset; what was found to be sound is not asked again."""
+        case = self._case(rule.event, asset, rule.priority)
+        place = (case, asset.estate if self._roster.shifts else "")
+        if place in self._sound:
+            return
+        found = list(self._holes(rule, asset, case))
+        if not found:
+            self._sound.add(place)
+        yield from found
+
+    def _holes(self, rule: Any, asset: Asset, case: tuple[Any, ...]) -> Iterator[Hole]:
+        if case not in self._known:
+            self._known[case] = self._ask(rule.event, asset, rule.priority)
+        rows, gaps = self._known[case]
         for gap in gaps:
             part = f" {gap.query.part}" if gap.query.part else ""
             for when in _spans(gap.pieces):
@@ -92,13 +152,6 @@ class _Proof:
             duty = self._matrix.bind(row, asset)
             yield from _short(rule.id, asset, duty)
             yield from self._empty(rule.id, asset, duty)
-
-    def _answer(self, event: str, asset: Asset, priority: int) -> tuple[list[Row], list[Gap]]:
-        name = asset.id if asset.id in self._named else ""
-        key = (event, priority, asset.kind, asset.boundary, asset.estate, name)
-        if key not in self._known:
-            self._known[key] = self._ask(event, asset, priority)
-        return self._known[key]
 
     def _ask(self, event: str, asset: Asset, priority: int) -> tuple[list[Row], list[Gap]]:
         rows: dict[tuple[str, int], Row] = {}

@@ -13,7 +13,7 @@ from typing import Any
 from alerts.desk import Dispatch, Outcome
 from alerts.matrix import Matrix, Row
 from alerts.matrix_csv import Sheet, difference, import_matrix, numbered
-from alerts.matrix_proof import Hole, holes, lost
+from alerts.matrix_proof import Hole, lost, proof
 from alerts.matrix_rows import row_dict
 from alerts.staffing import StaffBook
 from gateway.app import people
@@ -50,6 +50,7 @@ class Settings:
         self._setup, self._state, self._dispatch = setup, state, dispatch
         self._names = names or (lambda: people.names_of(setup))
         self._book = next(b for b in dispatch.books if isinstance(b, StaffBook))
+        self._editions: int | None = None
 
     def command(self, cmd: Command) -> tuple[Outcome, dict[str, Any]]:
         """`settings.put`, `matrix.import`, and `user.*` which only has to be written down.
@@ -168,10 +169,8 @@ class Settings:
 
     def proof(self, matrix: Matrix, now: Ms) -> list[Hole]:
         """What is missing: holes, ties, circles, lost rows of the template."""
-        pairs = [
-            (r, a) for a in self._setup.assets.values() for r in self._setup.rules if r.asset_kind == a.kind
-        ]
-        return [*holes(matrix, pairs, now), *lost(matrix, self._setup.matrix)]
+        setup = self._setup
+        return [*proof(matrix, setup.rules, setup.assets.values(), now), *lost(matrix, setup.matrix)]
 
     # ── the whole matrix as a spreadsheet ─────────────────────────────────────────────────────────
 
@@ -226,7 +225,10 @@ class Settings:
         self, rows: Iterable[Row], cmd: Command, change: Mapping[str, Any]
     ) -> tuple[str, str, str, dict[str, Any]]:
         """The whole matrix as it holds from now on: an order's row and version are found in it for ever."""
-        number = len(self._state.records("matrix_edition")) + 1
+        if self._editions is None:  # counted once: each of them is a whole matrix
+            self._editions = len(self._state.records("matrix_edition"))
+        self._editions += 1
+        number = self._editions
         body = {
             "edition": number, "author": cmd.actor.id, "at": cmd.received_at,
             "reason": str(cmd.data.get("reason") or ""), "change": dict(change),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.bands import DAY_MIN, KINDS, Minute, Week, band_of, cells, clock, meet
-from alerts.calendars import WEEKDAYS
-from alerts.matrix import Matrix, Query, Row
-from alerts.matrix_proof import ties, winners
+from alerts.calendars import WEEKDAYS, Roster, Shift
+from alerts.matrix import Duty, Matrix, Query, Row, Step
+from alerts.matrix_proof import holes, proof, ties, winners
+from gateway.model import Asset
 
 NAIVE_STEP = 10
 TIMES = st.integers(0, DAY_MIN // NAIVE_STEP - 1).map(lambda n: clock(n * NAIVE_STEP))
@@ -99,3 +100,72 @@ def test_the_pieces_cover_the_week_once() -> None:
         pieces = list(cells(bands))
         kinds = {(m.rest, m.rest_before) for m, _ in pieces}
         assert sum(end - m.minute for m, end in pieces) == len(kinds) * 7 * DAY_MIN
+
+
+@dataclass(frozen=True)
+class Demand:
+    """A rule as far as the proof looks at it."""
+
+    id: str
+    event: str
+    priority: int
+    asset_kind: str
+
+
+CITIES = {"e1": "c1", "e2": "c2"}
+RULES = [
+    Demand("g1", "gas", 1, "septic"),
+    Demand("g2", "gas", 2, "septic"),
+    Demand("l", "lighting", 3, "lighting"),
+]
+ASSETS = st.lists(
+    st.builds(
+        Asset, st.sampled_from(["a1", "a2", "a3", "a4"]), st.sampled_from(["e1", "e2", "e3"]),
+        st.sampled_from(["septic", "lighting"]), st.just({}),
+        boundary=st.sampled_from(["property", "utility"]),
+    ),
+    max_size=8,
+)  # fmt: skip
+WIDE = st.builds(
+    Row, st.sampled_from(["r1", "r2", "r3", "r4"]), st.sampled_from(["gas", "lighting"]),
+    st.sampled_from(["TE", "DR"]), band=st.sampled_from([None, None, "08:00-20:00"]),
+    severity=st.sampled_from([None, 1]), estate=st.sampled_from([None, None, "e1"]),
+    city=st.sampled_from([None, None, None, "c1"]), asset=st.sampled_from([None, None, None, "a2"]),
+    boundary=st.sampled_from([None, None, "utility"]),
+    ladder=st.sampled_from([(), (Step(60, "PM"), Step(600, "DM"))]),
+)  # fmt: skip
+SHIFTS = st.lists(
+    st.builds(
+        Shift, st.sampled_from(["TE", "DR", "PM"]), st.sampled_from([(), (("li", "Li"),)]),
+        st.sampled_from(["", "e1"]),
+    ),
+    max_size=2,
+)  # fmt: skip
+
+
+@settings(max_examples=300)
+@given(st.lists(WIDE, max_size=5), ASSETS, SHIFTS)
+def test_asking_one_of_those_that_are_alike_finds_every_hole(
+    rows: list[Row], assets: list[Asset], shifts: list[Shift]
+) -> None:
+    matrix = Matrix(rows, cities=CITIES)
+    pairs = [(r, a) for a in assets for r in RULES if r.asset_kind == a.kind]
+    roster = Roster(shifts)
+    alone = [h for pair in pairs for h in holes(Matrix(rows, cities=CITIES), [pair], 0, roster) if h.rule]
+    assert [h for h in proof(matrix, RULES, assets, 0, roster) if h.rule] == alone, "nothing is remembered"
+    assert proof(matrix, RULES, assets, 0, roster) == holes(matrix, pairs, 0, roster)
+
+
+def test_thousands_of_facilities_cost_as_much_as_their_kinds() -> None:
+    """Counted, not timed: how often the matrix is asked who wins."""
+    rows = [Row("r", "gas", "TE", ladder=(Step(60, "PM"), Step(600, "DM")))]
+    asked = []
+
+    class Counted(Matrix):
+        def bind(self, row: Row, asset: Asset) -> Duty:
+            asked.append(asset.id)
+            return super().bind(row, asset)
+
+    many = [Asset(f"s{n}", f"e{n % 50}", "septic", {}) for n in range(3250)]
+    assert proof(Counted(rows), RULES, many, 0) == []
+    assert asked == ["s0", "s0"], "two rules on the first of them"
