@@ -208,7 +208,8 @@ def test_calls_of_a_drill_wait_and_are_released_and_an_alarm_leaves_service(ente
     until("call that is held back", waiting, 60)
     order = held.first.get_attribute("data-order") or ""
     held.first.get_by_role("button", name="放行外呼").click()
-    until("release", lambda: "order.released" in kinds(visit, order))
+    expect(visit.page.locator(f"[data-order='{order}']")).to_have_count(0, timeout=15_000)
+    assert "order.released" in kinds(visit, order)
     alarm = next(a for a in visit.alarms() if a["asset"] == "lift-1" and a["drill"])
     visit.go(f"/alarm/{alarm['id']}")
     out = unfold(visit.page, "退出运行")
@@ -216,7 +217,8 @@ def test_calls_of_a_drill_wait_and_are_released_and_an_alarm_leaves_service(ente
     out.get_by_label("用户名").fill("manager")
     out.locator("input[type=password]").fill(visit.demo.passwords["manager"])
     out.get_by_role("button", name="退出运行").click()
-    until("out of service", lambda: _state(visit, alarm["id"]) == "OUT_OF_SERVICE")
+    expect(visit.page.get_by_role("button", name="恢复运行")).to_be_visible(timeout=15_000)
+    assert _state(visit, alarm["id"]) == "OUT_OF_SERVICE"
     visit.go("/work/permits")
     visit.page.locator(f"[data-alarm='{alarm['id']}']").get_by_role("button", name="恢复运行").click()
     until("back in service", lambda: _state(visit, alarm["id"]) != "OUT_OF_SERVICE")
