@@ -64,7 +64,8 @@ def wall(camera: Camera) -> None:
     page.locator("#sound").click()
     page.locator("#alarms .root-line", has_text="市电停电").first.wait_for(state="attached", timeout=120_000)
     page.wait_for_timeout(4 * SETTLE_MS)  # what follows later is there, too
-    page.locator("#alarms tbody tr", has_text="市电停电").filter(has_text="变配电室").first.click()
+    supply = page.locator(".asset", has_text="变配电室")
+    page.locator("#alarms tbody tr", has=supply).filter(has_text="市电停电").first.click()
     page.wait_for_timeout(SETTLE_MS)
     camera.keep(page, "wall")
 

@@ -111,7 +111,7 @@ def test_the_wall_names_the_root_of_the_cascade(told: Told, browser: Browser) ->
         page.click("form .primary")
         page.wait_for_url(lambda url: "/login" not in url)
         page.goto(f"{told.url}/wall")
-        row = page.locator("#alarms tbody tr", has_text="市电停电").filter(has_text="变配电室").first
+        row = page.locator(f'#alarms tbody tr[data-id="{followers()[0]["root"]}"]')
         expect(row).to_be_visible(timeout=20_000)
         row.click()
         expect(page.locator("#detail-body dd.root")).to_contain_text(
