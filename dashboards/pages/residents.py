@@ -29,8 +29,8 @@ async def board(estate: str, request: Request, web: WebDep, lang: Lang) -> Respo
     bars = await _bars(web, estate)
     groups = [(s, [a for a in data["assets"] if a["system"] == s]) for s in SYSTEMS if s != "gateway"]
     page = web.page(
-        request, "public.html", board=data, hazards=hazards, groups=[(s, a) for s, a in groups if a], bars=bars, days=DAYS,
-        site_name=site_facts(web).name, here=request.url.path, cache_s=int(CACHE_S),
+        request, "public.html", board=data, hazards=hazards, groups=[(s, a) for s, a in groups if a],
+        bars=bars, days=DAYS, site_name=site_facts(web).name, here=request.url.path, cache_s=int(CACHE_S),
     )  # fmt: skip
     page.headers["Cache-Control"] = f"public, max-age={int(CACHE_S)}"
     return page
