@@ -2,107 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.errors import BadInput
-from gateway.model import Ms, Text
-from simulators.layout import AssetPlan, DevicePlan, Layout, text
+from gateway.model import Ms
+from simulators.kinds import DEVICE_KINDS, KINDS, SEVERE, Kind
+from simulators.layout import AssetPlan, DevicePlan, Layout
 from simulators.plant import Plant
+
+__all__ = ["ALLOWANCE_S", "DEVICE_KINDS", "KINDS", "SEVERE", "Expect", "Faults", "Kind", "Truth", "parse"]
 
 ALLOWANCE_S = 20.0
 """What polling, transport and evaluation may take on top of a rule's own delay."""
-
-SEVERE = 0.5
-"""From this severity on some faults are another matter: a second fire detector confirms the first."""
-
-DEVICE_KINDS = ("device_silent", "device_exception", "device_short", "device_slow")
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A fault kind.
-
-    models: plant models that it can hit (none: any device) · first_s, lag_s: earliest and latest time from
-    the fault to its sign · rule: alarm that must follow, by plant model where it differs, "" where the
-    default rules have none · confirm_s: the rule's own delay at most · severity: when none is given ·
-    severe: the rule instead of `rule` from severity 0.5 on, where there is another.
-    """
-
-    models: tuple[str, ...]
-    first_s: float
-    lag_s: float
-    rule: str | Mapping[str, str]
-    confirm_s: float
-    priority: int
-    name: Text
-    severity: float = 1.0
-    severe: str = ""
-
-    def rule_for(self, model: str, severity: float = 0.0) -> str:
-        """The rule that must fire on an asset of this model."""
-        if self.severe and severity >= SEVERE:
-            return self.severe
-        return self.rule if isinstance(self.rule, str) else self.rule.get(model, "")
-
-
-KINDS: Mapping[str, Kind] = {
-    "power_cut": Kind(("power",), 0, 1, "power.outage", 5, 2, text("市电停电", "Grid power lost")),
-    "phase_loss": Kind(("power",), 0, 1, "power.phase_a_lost", 5, 2, text("缺相", "One phase lost")),
-    "genset_fail": Kind(("generator",), 0, 1, "generator.fail_to_start", 35, 1,
-                        text("发电机启动失败", "Generator does not start")),
-    "trap_passenger": Kind(("lift",), 0, 15, "lift.entrapment", 60, 1,
-                           text("电梯困人", "Passenger trapped between floors")),
-    "lift_fault": Kind(("lift",), 0, 45, "lift.fault", 10, 2,
-                       text("电梯故障停梯", "Lift stopped by a fault")),
-    "pump_stall": Kind(("water",), 0, 12, "water.out_p_low", 60, 2,
-                       text("水泵空转无压", "Pumps run without head"), 0.8),
-    "pump_trip": Kind(("water",), 0, 1, "water.pump_fault", 10, 3, text("水泵跳闸", "Duty pump trips"), 0.5),
-    "low_pressure": Kind(("water",), 0, 12, "water.out_p_low", 60, 2,
-                         text("出水压力低", "Outlet valve half closed")),
-    "burst": Kind(("water",), 0, 12, "water.out_p_low", 60, 2, text("爆管", "Pipe burst")),
-    "pressure_leak": Kind(("water", "fire"), 10, 400,
-                          {"water": "water.out_p_slope", "fire": "fire.main_p_slope"}, 900, 3,
-                          text("管网缓慢泄漏", "Slow pressure leak")),
-    "tank_low": Kind(("water",), 0, 30, "water.in_p_low", 60, 3,
-                     text("市政断水、水箱下降", "No municipal inflow, tank falls")),
-    "water_quality": Kind(("water",), 5, 60, "water.turbidity", 600, 2, text("水质超标", "Turbid water")),
-    "sump_high": Kind(("sump",), 3, 40, "drain.level_high", 60, 2, text("集水坑高液位", "Sump level high")),
-    "sump_pumps_fail": Kind(("sump",), 0, 2, "drain.both_pumps_fault", 10, 2,
-                            text("双泵故障", "Both sump pumps tripped")),
-    "rain": Kind(("sump", "manhole"), 30, 1800, {"sump": "drain.level_high"}, 60, 2,
-                 text("暴雨", "Cloudburst over the estate")),
-    "manhole_open": Kind(("manhole",), 0, 2, "manhole.tilt", 5, 1, text("井盖移位", "Manhole cover moved")),
-    "manhole_gas": Kind(("manhole",), 2, 15, "manhole.ch4", 5, 1, text("井内可燃气体", "Gas in a manhole")),
-    "fire_alarm": Kind(("fire",), 0, 1, "fire.alarm", 1, 1, text("火警", "Fire alarm"), 0.3,
-                       "fire.confirmed"),
-    "fire_pump_manual": Kind(("fire",), 0, 1, "fire.pump_not_auto", 600, 2,
-                             text("消防泵手动", "Fire pumps not in automatic")),
-    "hydrant_low": Kind(("fire",), 1, 20, "fire.hydrant_low", 60, 2,
-                        text("消火栓压力低", "Hydrant pressure low")),
-    "leak_current": Kind(("power", "fire"), 0, 6, {"power": "power.leak", "fire": "fire.leak"}, 60, 2,
-                         text("剩余电流", "Residual current")),
-    "transformer_hot": Kind(("power",), 10, 60, "power.transformer_hot", 30, 3,
-                            text("变压器超温", "Transformer overheats")),
-    "transformer_trip": Kind(("power",), 20, 70, "power.transformer_trip", 5, 1,
-                             text("变压器过热跳闸", "Transformer overheats until it trips")),
-    "drain_blocked": Kind(("manhole",), 60, 600, "manhole.level_warn", 60, 3,
-                          text("管网堵塞", "Sewer blocked behind a manhole")),
-    "light_out": Kind(("lighting",), 0, 2, "lighting.off_when_on", 60, 4,
-                      text("照明回路断", "Lamps stay dark")),
-    "septic_gas": Kind(("septic",), 3, 25, "septic.ch4", 30, 1, text("化粪池沼气", "Gas in the septic tank")),
-    "call_button": Kind(("call",), 0, 1, "call.active", 1, 1, text("紧急呼叫", "Emergency call")),
-    "meter_stuck": Kind(("energy_meter", "water_meter"), 0, 1, "meter.stuck", 900, 4,
-                        text("表计停走", "Meter stands still")),
-    "device_silent": Kind((), 0, 1, "{class}.no_data", 60, 3, text("设备无应答", "Device does not answer")),
-    "device_exception": Kind((), 0, 1, "{class}.no_data", 60, 3,
-                             text("设备返回异常", "Device answers exceptions")),
-    "device_short": Kind((), 0, 1, "{class}.no_data", 60, 3,
-                         text("设备应答残缺", "Device answers are cut short")),
-    "device_slow": Kind((), 0, 1, "", 60, 4, text("设备应答慢", "Device answers late"), 0.2),
-}  # fmt: skip
-"""Every fault that can be set. `{class}` is the asset's class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +32,8 @@ class Truth:
     """One label, a line of truth.jsonl. Times are site time in ms.
 
     An alarm of the expected rule belongs to the label when it comes from `detectable_from` to `expect.by`;
-    earlier it is a false one.
+    earlier it is a false one. expect: None for what no point can show, or not at this severity. until: end of
+    the fault, where it is known · fails_at: when the wearing part stops doing its job.
     """
 
     t: Ms
@@ -129,6 +42,8 @@ class Truth:
     severity: float
     detectable_from: Ms
     expect: Expect | None
+    until: Ms | None = None
+    fails_at: Ms | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON object."""
@@ -140,6 +55,7 @@ class Truth:
             "severity": self.severity,
             "detectable_from": self.detectable_from,
             "expect": e and {"rule": e.rule, "by": e.by, "root": e.root, "priority": e.priority},
+            **{k: v for k, v in (("until", self.until), ("fails_at", self.fails_at)) if v is not None},
         }
 
 
@@ -173,6 +89,9 @@ class Faults:
     active: dict[tuple[str, str], float] = field(default_factory=dict)
     truth: list[Truth] = field(default_factory=list)
     devices: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.plant.forces = {kind: spec.forces for kind, spec in KINDS.items() if spec.forces}
 
     def apply(self, kind: str, target: str, severity: float | None = None) -> Truth | None:
         """Set a fault at the plant's present time. Raises BadInput.
@@ -243,13 +162,13 @@ class Faults:
         estate = next(
             (d.asset for line, d in self.layout.devices() if target in (d.id, line.id)), target
         )  # a device fault is labelled with the device's asset, that of a line with its first device's
-        if kind == "genset_fail" and not self._grid_is_gone(target):
+        if KINDS[kind].needs and not self._there(KINDS[kind].needs, target):
             return None
         found = self._write(kind, estate, severity)
-        if kind == "power_cut":
-            for (other, set_), amount in self.active.items():
-                if other == "genset_fail" and self.layout.estate_of(set_) == self.layout.estate_of(target):
-                    self._write(other, set_, amount)
+        for (other, set_), amount in self.active.items():
+            same = kind not in DEVICE_KINDS and KINDS[other].needs == kind
+            if same and self.layout.estate_of(set_) == self.layout.estate_of(target):
+                self._write(other, set_, amount)
         return found
 
     def _write(self, kind: str, asset: str, severity: float) -> Truth:
@@ -268,7 +187,7 @@ class Faults:
     def _expect(self, spec: Kind, target: str, now: Ms, severity: float) -> Expect | None:
         plan = self._plan(target)
         rule = spec.rule_for(plan.model if plan else "sump", severity)
-        if not rule:
+        if not rule or spec.wears_d or not spec.can_be_seen(severity):
             return None
         if plan:
             rule = rule.replace("{class}", plan.kind)
@@ -278,6 +197,6 @@ class Faults:
     def _plan(self, target: str) -> AssetPlan | None:
         return next((a for a in self.layout.assets if a.id == target), None)
 
-    def _grid_is_gone(self, generator: str) -> bool:
-        estate = self.layout.estate_of(generator)
-        return any(k == "power_cut" and self.layout.estate_of(a) == estate for k, a in self.active)
+    def _there(self, kind: str, target: str) -> bool:
+        estate = self.layout.estate_of(target)
+        return any(k == kind and self.layout.estate_of(a) == estate for k, a in self.active)

@@ -57,7 +57,10 @@ class PlantAsset(Protocol):
 
 
 class Plant:
-    """All assets at one instant `now`. `step(t)` moves them; going back is not possible and does nothing."""
+    """All assets at one instant `now`. `step(t)` moves them; going back is not possible and does nothing.
+
+    forces: what points say, by tag, while a fault of this name is set.
+    """
 
     def __init__(self, assets: Sequence[PlantAsset], seed: int, start: Ms) -> None:
         self.now: Ms = start - start % TICK_MS - TICK_MS
@@ -68,6 +71,7 @@ class Plant:
         ordered = sorted(assets, key=lambda a: rank[a.model])
         self._fast = [(self.units[a.id], self._around[a.estate]) for a in ordered if not MODELS[a.model].slow]
         self._slow = [(self.units[a.id], self._around[a.estate]) for a in ordered if MODELS[a.model].slow]
+        self.forces: Mapping[str, Mapping[str, float]] = {}
         self._cache: dict[str, dict[str, float]] = {}
         self._tick(everything=True)
 
@@ -96,7 +100,11 @@ class Plant:
     def values(self, asset: str) -> Mapping[str, float]:
         """Reading of every tag of an asset at `now`. Raises KeyError for an unknown asset."""
         if asset not in self._cache:
-            self._cache[asset] = self.units[asset].values()
+            unit = self.units[asset]
+            said = unit.values()
+            for kind in unit.faults:
+                said |= self.forces.get(kind, {})
+            self._cache[asset] = said
         return self._cache[asset]
 
     def touch(self, asset: str) -> None:

@@ -14,7 +14,11 @@ COOL_S = 60.0
 
 
 class Generator(Unit):
-    """Fault: genset_fail (does not start; a running one stops)."""
+    """A diesel set.
+
+    Faults: genset_fail (does not start; a running one stops), hard_start (fires at the second try),
+    gen_overheat and gen_oil (while it runs), and the others of `simulators.kinds`.
+    """
 
     def __init__(self, asset: str, seed: int) -> None:
         super().__init__(asset, seed)
@@ -29,6 +33,7 @@ class Generator(Unit):
         self.starts = 58.0
         self.alarm = False
         self.load_kw = 0.0
+        self.stolen = 0.0
 
     @property
     def at_voltage(self) -> bool:
@@ -48,7 +53,13 @@ class Generator(Unit):
         target = 1500.0 if self.state in (2, 3, 4) else 260.0 if cranking else 0.0
         self.rpm = toward(self.rpm, target, 1.2, around.dt)
         running = self.state in (2, 3, 4)
-        self.coolant = toward(self.coolant, 82.0 if running else 41.0, 180.0, around.dt)
+        hot = 108.0 if self.fault("gen_overheat") else 82.0
+        self.coolant = toward(self.coolant, hot if running else 41.0, 180.0, around.dt)
+        theft = self.fault("fuel_theft")
+        if theft and self.stolen < 25.0:
+            self.stolen += 0.08 * theft * around.dt
+            self.fuel = max(0.0, self.fuel - 0.08 * theft * around.dt)
+        self.stolen = self.stolen if theft else 0.0
         if running:
             self.hours += around.dt / 3600
             self.fuel = max(0.0, self.fuel - (4.0 + self.load_kw * 0.06) / 3600 * around.dt)
@@ -73,7 +84,7 @@ class Generator(Unit):
             self._enter(1, -NOTICE_S)
             self.attempts = 1
             self.starts += 1
-        elif self.state == 1 and not broken and self.timer >= self.firing_s:
+        elif self.state == 1 and self._fires(broken):
             self._enter(2)
         elif self.state == 1 and self.timer >= CRANK_S:
             self._next_attempt()
@@ -82,6 +93,10 @@ class Generator(Unit):
         elif self.state == 5 and not broken:
             self.alarm = False
             self._enter(0)
+
+    def _fires(self, broken: bool) -> bool:
+        stiff = self.fault("hard_start") > 0 and self.attempts < 2
+        return not broken and not stiff and self.timer >= self.firing_s
 
     def _next_attempt(self) -> None:
         if self.attempts >= ATTEMPTS:
@@ -101,16 +116,19 @@ class Generator(Unit):
         turning = self.rpm > 1200
         return {
             "gen.state": float(self.state),
-            "gen.mode": 1.0,
+            "gen.mode": 2.0 if self.fault("gen_manual") else 1.0,
             "gen.rpm": max(0.0, self.rpm + (n("rpm", 2.0) if turning else 0.0)) if self.rpm > 20 else 0.0,
             "gen.u": 230.0 + n("u", 0.4) if turning else 0.0,
             "gen.i": self.load_kw * 1000 / (3 * 230.0 * 0.9) if turning else 0.0,
             "gen.p": self.load_kw if turning else 0.0,
             "gen.freq": self.rpm / 30 if turning else 0.0,
-            "gen.oil_p": 420.0 + n("oil", 4.0) if turning else 0.0,
+            "gen.oil_p": (70.0 if self.fault("gen_oil") else 420.0) + n("oil", 4.0) if turning else 0.0,
             "gen.coolant": self.coolant + n("coolant", 0.2),
             "gen.fuel": self.fuel,
-            "gen.batt": 27.1 + n("batt", 0.03) - (2.0 if 20 < self.rpm < 400 else 0.0),
+            "gen.batt": 27.1
+            - 3.1 * self.fault("gen_batt_fade")
+            + n("batt", 0.03)
+            - (2.0 if 20 < self.rpm < 400 else 0.0),
             "gen.hours": self.hours,
             "gen.starts": self.starts,
             "gen.alarm": float(self.alarm),

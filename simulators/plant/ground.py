@@ -11,8 +11,8 @@ SEWER = (1, 2, 3)
 class Manhole(Unit):
     """Battery-fed sensor under a cover.
 
-    Faults: manhole_open (tilted and moved), manhole_gas, drain_blocked (the sewer is blocked behind it: water
-    rises here first, then upstream).
+    Faults: manhole_open (tilted and moved), drain_blocked (the sewer is blocked behind it: water rises here
+    first, then upstream), manhole_rocking (a loose cover), gases, and the others of `simulators.kinds`.
     """
 
     slow = True
@@ -22,7 +22,7 @@ class Manhole(Unit):
         self.rest_tilt = 0.4 + self.rng.random() * 0.8
         self.clear_mm = 1700.0 + self.rng.random() * 200
         self.level_mm = self.clear_mm
-        self.ch4, self.h2s = 1.2, 0.8
+        self.ch4, self.h2s, self.co, self.lack = 1.2, 0.8, 1.5, 0.0
         self.batt = 88.0 - self.rng.random() * 8
         self.backed = 0.0
         self.place = number_of(asset)
@@ -32,7 +32,10 @@ class Manhole(Unit):
         gas = self.fault("manhole_gas")
         seeping = around.sewer_gas if self.place not in SEWER else 0.0
         self.ch4 = toward(self.ch4, 1.2 + 34.0 * gas + 30.0 * seeping, 4.0 if gas else 60.0, around.dt)
-        self.h2s = toward(self.h2s, 0.8 + 11.0 * gas, 4.0, around.dt)
+        self.h2s = toward(self.h2s, 0.8 + 11.0 * max(gas, self.fault("manhole_h2s")), 4.0, around.dt)
+        co = self.fault("manhole_co")
+        self.co = toward(self.co, 20.0 + 25.0 * co if co else 1.5, 4.0, around.dt)
+        self.lack = toward(self.lack, 0.6 * gas + 4.4 * self.fault("manhole_oxygen"), 4.0, around.dt)
         self._back_up(around)
         full = max(1400.0 * around.rain, (self.clear_mm - 90.0) * self.backed)
         self.level_mm = toward(self.level_mm, self.clear_mm - full, 90.0 if self.backed else 400.0, around.dt)
@@ -54,26 +57,34 @@ class Manhole(Unit):
         self.backed = toward(self.backed, wanted, 20.0 + 120.0 * max(0, behind), around.dt)
         self.backed = 0.0 if not wanted and self.backed < 0.01 else self.backed
 
+    def _rocks(self) -> float:
+        """A loose cover under traffic: tilted for a second, every 15 s."""
+        return 7.0 if self.fault("manhole_rocking") and self.now // 1000 % 15 == 0 else 0.0
+
     def values(self) -> dict[str, float]:
         """Tilt in °, level in mm below the cover, gases in %LEL, mg/m³ and %vol."""
         n = self.noise
         moved = self.fault("manhole_open")
-        gas = self.fault("manhole_gas")
+        tilt = 12.0 + 30.0 * moved if moved else self.rest_tilt + self._rocks()
         return {
-            "mh.tilt": max(0.0, (12.0 + 30.0 * moved if moved else self.rest_tilt) + n("tilt", 0.08)),
+            "mh.tilt": max(0.0, tilt + n("tilt", 0.08)),
             "mh.moved": float(moved > 0),
             "mh.level": self.level_mm + n("level", 3.0),
             "mh.ch4": max(0.0, self.ch4 + n("ch4", 0.1)),
             "mh.h2s": max(0.0, self.h2s + n("h2s", 0.06)),
-            "mh.o2": 20.8 - 0.6 * gas + n("o2", 0.02),
-            "mh.co": 1.5 + n("co", 0.15),
-            "mh.batt": self.batt,
+            "mh.o2": 20.8 - self.lack + n("o2", 0.02),
+            "mh.co": max(0.0, self.co + n("co", 0.15)),
+            "mh.batt": self.batt - self.fault("battery_fade") * max(0.0, self.batt - 20.0),
             "mh.rssi": -88.0 + n("rssi", 1.5),
         }
 
 
 class Septic(Unit):
-    """Septic tank with a pressure-relief alarm. Fault: septic_gas (vent blocked: gas and pressure rise)."""
+    """Septic tank with a relief valve.
+
+    Faults: septic_gas (vent blocked: gas and pressure rise), septic_h2s,
+    vent_blocked, and the others of `simulators.kinds`.
+    """
 
     slow = True
 
@@ -86,8 +97,10 @@ class Septic(Unit):
         """Gas and pressure follow the vent."""
         gas = self.fault("septic_gas")
         self.ch4 = toward(self.ch4, 2.2 + 32.0 * gas, 6.0, around.dt)
-        self.h2s = toward(self.h2s, 1.6 + 9.0 * gas, 6.0, around.dt)
-        self.kpa = toward(self.kpa, 0.3 + 3.2 * gas, 10.0, around.dt)
+        h2s = max(9.0 * gas, 12.0 * self.fault("septic_h2s"))
+        self.h2s = toward(self.h2s, 1.6 + h2s, 6.0, around.dt)
+        blocked = 7.0 * self.fault("vent_blocked") + 1.7 * self.fault("vent_ramp")
+        self.kpa = toward(self.kpa, 0.3 + 3.2 * gas + blocked, 10.0, around.dt)
         around.sewer_gas = toward(around.sewer_gas, gas, 120.0, around.dt)
 
     def values(self) -> dict[str, float]:
@@ -97,6 +110,8 @@ class Septic(Unit):
             "sep.ch4": max(0.0, self.ch4 + n("ch4", 0.1)),
             "sep.h2s": max(0.0, self.h2s + n("h2s", 0.08)),
             "sep.pressure": max(0.0, self.kpa + n("kpa", 0.015)),
-            "sep.level": self.level_mm + n("level", 2.0),
+            "sep.level": self.level_mm
+            - self.fault("septic_fill") * (self.level_mm - 300.0)
+            + n("level", 2.0),
             "sep.relief": float(self.kpa > 5.0),
         }

@@ -17,14 +17,20 @@ DOOR_S = 2.8
 BUTTON_AFTER_S, BUTTON_HELD_S, BUTTON_AGAIN_S = 20.0, 6.0, 45.0
 """A trapped passenger presses the alarm button after 20 s for 6 s, and again every 45 s."""
 
-Phase = Literal["idle", "boarding", "closing", "moving", "opening", "held", "creeping", "out"]
+Phase = Literal["idle", "boarding", "closing", "moving", "opening", "held", "creeping", "out", "shut"]
+HOLDING = ("trap_passenger", "trap_silent", "trap_power", "stopped_between")
+"""Faults that hold the car between two floors."""
 
 
 class Lift(Unit):
-    """One car. Faults: trap_passenger (stops between two floors with a person in it), lift_fault.
+    """One car.
+
+    Faults that hold it between two floors with a person in it: trap_passenger (who presses the
+    button), trap_silent, trap_power (its own supply fails). Others: see `simulators.kinds`; worn parts show
+    what they are like by severity.
 
     held: stopped between floors · creeping: to the nearest floor at 0.3 m/s · out: out of service at a
-    floor with the door open.
+    floor with the door open · shut: at a floor, and the door does not open.
     """
 
     def __init__(self, asset: str, seed: int) -> None:
@@ -47,16 +53,19 @@ class Lift(Unit):
         self.run_s = self.trips * 21.0
         self.motor_c = 38.0
         self.held_s = 0.0
+        self.stood_s = 0.0
 
     # ── motion ────────────────────────────────────────────────────────────────────────────────────────
 
     def step(self, around: Surroundings) -> None:
         """One tick of the car."""
         self.timer += around.dt
-        self.mains, self.recall = around.essential and around.phases, around.recall
+        dark = self.fault("trap_power") and self.phase == "held"
+        self.mains, self.recall = around.essential and around.phases and not dark, around.recall
         getattr(self, f"_{self.phase}")(around.dt, around.hour)
         self.motor_c = toward(self.motor_c, 52.0 if self.phase == "moving" else 38.0, 600.0, around.dt)
         self.held_s = self.held_s + around.dt if self.phase == "held" else 0.0
+        self.stood_s = 0.0 if self.speed else self.stood_s + around.dt
         if self.speed:
             self.run_s += around.dt
 
@@ -66,10 +75,13 @@ class Lift(Unit):
     def _idle(self, dt: float, hour: float) -> None:
         if not self.mains:
             return
-        if self.fault("lift_fault"):
+        if self.fault("lift_fault") or self.fault("door_reversal"):
             self._enter("opening")
-        elif self.fault("trap_passenger"):
+        elif self._stops_between() or self._fast():
             self._trip()
+        elif self.fault("trap_level"):
+            self.passenger = True
+            self._enter("shut")
         elif self.recall:
             self._go_to(0) if self.pos > ZONE_M else self._enter("opening")
         else:
@@ -80,7 +92,7 @@ class Lift(Unit):
     def _called(self, hour: float) -> None:
         quiet = 4.0 if hour < 6 or hour >= 23 else 1.0
         self.wait = self.rng.uniform(10.0, 90.0) * quiet
-        self.door_time = DOOR_S + self.rng.gauss(0, 0.05)
+        self.door_time = DOOR_S * (1 + 0.25 * self.fault("door_wear")) + self.rng.gauss(0, 0.05)
         self.waiting = True
         floor = self.rng.randrange(FLOORS)
         if floor == round(self.pos / FLOOR_M):
@@ -99,7 +111,7 @@ class Lift(Unit):
         if self.timer > 1.5:
             self.passenger = self.waiting and not self.recall
         home = self.recall and self.pos <= ZONE_M
-        if self.mains and not home and (self.timer >= 5.0 or self.fault("trap_passenger")):
+        if self.mains and not home and (self.timer >= 5.0 or self._stops_between()):
             self._enter("closing")
 
     def _closing(self, dt: float, _hour: float) -> None:
@@ -111,19 +123,26 @@ class Lift(Unit):
         self.door = max(0.0, self.door - dt / self.door_time)
         if self.door > 0.0:
             return
-        if self.passenger or self.fault("trap_passenger"):
+        if self.fault("door_reversal"):
+            if self.timer > 6.0:
+                self._enter("opening")
+        elif self.fault("trap_level"):
+            self.passenger = True
+            self._enter("shut")
+        elif self.passenger or self._stops_between():
             self._trip()
         else:
             self._enter("idle")
 
     def _trip(self) -> None:
         here = round(self.pos / FLOOR_M)
-        self.passenger, self.waiting = True, False
+        self.passenger, self.waiting = not self.fault("stopped_between"), False
         self._go_to(0 if self.recall else self.rng.choice([f for f in range(FLOORS) if abs(f - here) >= 2]))
 
     def _go_to(self, floor: int) -> None:
         self.target = floor * FLOOR_M
-        self.vib = (0.16 + self.rng.random() * 0.06, 0.10 + self.rng.random() * 0.04)
+        rough = 1 + 0.3 * self.fault("guide_wear")
+        self.vib = ((0.16 + self.rng.random() * 0.06) * rough, 0.10 + self.rng.random() * 0.04)
         self.trips += 1
         self._enter("moving")
 
@@ -132,16 +151,16 @@ class Lift(Unit):
             self._enter("held" if not self._in_zone() else "creeping")
             self.speed = 0.0
             return
-        if self.fault("trap_passenger") and self._between_floors() and self.timer > 1.0:
-            self.passenger, self.speed = True, 0.0
+        if self._stops_between() and self._between_floors() and self.timer > 1.0:
+            self.passenger, self.speed = not self.fault("stopped_between"), 0.0
             self._enter("held")
             return
-        self._travel(dt, RATED)
+        self._travel(dt, self._fast() or RATED)
         if self.pos == self.target:
             self._arrive()
 
     def _held(self, _dt: float, _hour: float) -> None:
-        if self.mains and not self.fault("trap_passenger") and self.timer > 3.0:
+        if self.mains and not self._stops_between() and self.timer > 3.0:
             self.target = round(self.pos / FLOOR_M) * FLOOR_M
             self._enter("creeping")
 
@@ -153,6 +172,18 @@ class Lift(Unit):
         self._travel(dt, CREEP)
         if self.pos == self.target:
             self._arrive()
+
+    def _shut(self, _dt: float, _hour: float) -> None:
+        if not self.fault("trap_level"):
+            self._enter("opening")
+
+    def _stops_between(self) -> bool:
+        return any(self.fault(kind) for kind in HOLDING)
+
+    def _fast(self) -> float:
+        """Speed of a drive that runs away, 0 when it does not."""
+        severity = self.fault("overspeed")
+        return (2.05 if severity >= 0.5 else 1.90) if severity else 0.0
 
     def _out(self, _dt: float, _hour: float) -> None:
         self.passenger = False
@@ -169,7 +200,7 @@ class Lift(Unit):
 
     def _arrive(self) -> None:
         self.speed = 0.0
-        self.level_err = max(-7.0, min(7.0, self.rng.gauss(0, 2.2)))
+        self.level_err = max(-7.0, min(7.0, self.rng.gauss(0, 2.2))) + 10.0 * self.fault("level_drift")
         self._enter("opening")
 
     def _in_zone(self) -> bool:
@@ -181,8 +212,18 @@ class Lift(Unit):
     # ── sensors ───────────────────────────────────────────────────────────────────────────────────────
 
     def _button(self) -> bool:
-        since = self.held_s - BUTTON_AFTER_S
+        if self.fault("trap_silent") or self.fault("trap_power"):
+            return False
+        shut = self.timer if self.phase == "shut" and self.fault("trap_level") >= 0.5 else 0.0
+        since = max(self.held_s, shut) - BUTTON_AFTER_S
         return self.passenger and since >= 0 and since % BUTTON_AGAIN_S < BUTTON_HELD_S
+
+    def _released(self) -> bool:
+        """The brake opens for a trip; a lagging one closes late, a dragging one not at all."""
+        if self.fault("brake_drag"):
+            return False
+        lag = self.fault("brake_lag")
+        return self.speed > 0 or (lag > 0 and self.stood_s < 1.2 + 1.3 * lag)
 
     def _mode(self) -> int:
         if self.phase == "out" or (self.fault("lift_fault") and self.phase == "opening"):
@@ -196,6 +237,7 @@ class Lift(Unit):
         closed = self.door <= 0.0
         up = self.target > self.pos
         sigma = 0.01 if moving else 0.002
+        hot = 34.0 * self.fault("machine_room_hot")
         return {
             "lift.service_mode": float(self._mode()),
             "lift.moving": float(moving),
@@ -208,7 +250,7 @@ class Lift(Unit):
             "lift.mains": float(self.mains),
             "lift.safety_chain": 1.0,
             "lift.door_lock": float(closed),
-            "lift.brake": float(moving),
+            "lift.brake": float(self._released()),
             "lift.fault_code": 2.0 if self._mode() == 0 else 0.0,
             "lift.speed": self.speed,
             "lift.level_err": self.level_err,
@@ -218,7 +260,7 @@ class Lift(Unit):
             "lift.trips": self.trips,
             "lift.run_min": float(int(self.run_s / 60)),
             "lift.motor_temp": self.motor_c + n("motor", 0.15),
-            "lift.room_temp": 26.0 + n("room", 0.1),
-            "lift.pit_water": 0.0,
+            "lift.room_temp": 26.0 + hot + n("room", 0.1),
+            "lift.pit_water": float(self.fault("pit_water") > 0),
             "lift.car_call_ok": 1.0,
         }

@@ -13,7 +13,7 @@ DUSK, DAWN, MIDNIGHT_OFF = 18.0, 6.5, 23.0
 class Lighting(Unit):
     """Circuit 1 hangs on the essential bus, the others on the normal one.
 
-    Fault: light_out (circuit 1 is switched on and draws little).
+    Faults: light_out (circuit 1 is switched on and draws little), light_dark (it is not switched on).
     """
 
     slow = True
@@ -29,7 +29,7 @@ class Lighting(Unit):
         self.hour = around.hour
         dark = around.hour >= DUSK or around.hour < DAWN
         evening = DUSK <= around.hour < MIDNIGHT_OFF
-        self.on = {1: True, 2: dark, 3: evening, 4: evening}
+        self.on = {1: not self.fault("light_dark"), 2: dark, 3: evening, 4: evening}
         self.live = {n: around.essential if n == 1 else around.normal for n in CIRCUITS}
 
     def _lux(self) -> float:
@@ -39,7 +39,7 @@ class Lighting(Unit):
     def values(self) -> dict[str, float]:
         """`on` is what the contactor reports, which is off when its bus is dead."""
         out = {"lt.lux": max(0.0, self._lux() * (1 + self.noise("lux", 0.01))), "lt.mode": 1.0}
-        dim = 1.0 - 0.95 * self.fault("light_out")
+        dim = 1.0 - 0.98 * self.fault("light_out")
         for n, amps in CIRCUITS.items():
             on = self.on[n] and self.live[n]
             out[f"lt.c{n}.on"] = float(on)
@@ -49,7 +49,10 @@ class Lighting(Unit):
 
 
 class EnergyMeter(Unit):
-    """Sub-meter of the common areas. Fault: meter_stuck (the counter stands while power flows)."""
+    """Sub-meter of the common areas.
+
+    Faults: meter_stuck (the counter stands while power flows), meter_reset, meter_jump.
+    """
 
     slow = True
 
@@ -58,12 +61,14 @@ class EnergyMeter(Unit):
         self.kwh = 41_800.0 + self.rng.random() * 500
         self.kw = 31.0
         self.live = True
+        self.handled = False
 
     def step(self, around: Surroundings) -> None:
         """Count energy."""
         self.live = around.normal
         evening = 9.0 if around.hour >= DUSK or around.hour < DAWN else 0.0
         self.kw = toward(self.kw, 31.0 + evening if self.live else 0.0, 8.0, around.dt)
+        self.kwh, self.handled = tampered(self, self.kwh, self.handled)
         if not self.fault("meter_stuck"):
             self.kwh += self.kw * around.dt / 3600
 
@@ -84,7 +89,7 @@ class EnergyMeter(Unit):
 
 
 class WaterMeter(Unit):
-    """Meter of the municipal supply. Fault: meter_stuck."""
+    """Meter of the municipal supply. Faults: meter_*, night_leak, battery_fade."""
 
     slow = True
 
@@ -92,10 +97,13 @@ class WaterMeter(Unit):
         super().__init__(asset, seed)
         self.m3 = 60_300.0 + self.rng.random() * 500
         self.flow = 6.0
+        self.handled = False
 
     def step(self, around: Surroundings) -> None:
         """Count water."""
-        self.flow = toward(self.flow, 9.0 if 6 <= around.hour < 23 else 4.0, 120.0, around.dt)
+        use = (9.0 if 6 <= around.hour < 23 else 4.0) + 1.5 * self.fault("night_leak")
+        self.flow = toward(self.flow, use, 120.0, around.dt)
+        self.m3, self.handled = tampered(self, self.m3, self.handled)
         if not self.fault("meter_stuck"):
             self.m3 += self.flow * around.dt / 3600
 
@@ -104,24 +112,42 @@ class WaterMeter(Unit):
         return {
             "wm.m3": self.m3,
             "wm.flow": self.flow + self.noise("flow", 0.05),
-            "wm.batt": 3.58 + self.noise("batt", 0.002),
+            "wm.batt": 3.58 - 0.38 * self.fault("battery_fade") + self.noise("batt", 0.002),
         }
 
 
+def tampered(meter: Unit, count: float, handled: bool) -> tuple[float, bool]:
+    """A counter that is set back or jumps ahead, once a fault; and whether that is done."""
+    reset, jump = meter.fault("meter_reset"), meter.fault("meter_jump")
+    if (reset or jump) and not handled:
+        return (0.0, True) if reset else (count + 500.0, True)
+    return count, bool(reset or jump)
+
+
 class CallButton(Unit):
-    """Emergency call point. Fault: call_button (somebody calls, until it is cleared)."""
+    """Emergency call point.
+
+    Faults: call_button and call_unanswered (somebody calls, until it is cleared), call_answered (as well, and
+    is answered after 25 s), call_line, call_selftest, battery_fade.
+    """
 
     slow = True
 
+    def __init__(self, asset: str, seed: int) -> None:
+        super().__init__(asset, seed)
+        self.calls_s = 0.0
+
     def step(self, around: Surroundings) -> None:
-        """Nothing moves by itself."""
+        """How long somebody has been calling."""
+        calls = any(self.fault(f"call_{kind}") for kind in ("button", "unanswered", "answered"))
+        self.calls_s = self.calls_s + around.dt if calls else 0.0
 
     def values(self) -> dict[str, float]:
         """Active from the press until somebody answers."""
         return {
-            "call.active": float(self.fault("call_button") > 0),
-            "call.ack": 0.0,
-            "call.selftest": 1.0,
-            "call.line": 1.0,
-            "call.batt": 13.4 + self.noise("batt", 0.01),
+            "call.active": float(self.calls_s > 0),
+            "call.ack": float(self.calls_s > 25.0 and self.fault("call_answered") > 0),
+            "call.selftest": float(not self.fault("call_selftest")),
+            "call.line": float(not self.fault("call_line")),
+            "call.batt": 13.4 - 1.4 * self.fault("battery_fade") + self.noise("batt", 0.01),
         }

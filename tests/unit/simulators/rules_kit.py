@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -58,16 +58,17 @@ ONLINE, LINES_DOWN = (
 
 
 class Watch:
-    """Reads every point at its period, as an edge would, and lets the rules judge it.
+    """Reads every point at its period, as an edge would, and lets the rules judge it; `assets`: only theirs.
 
     `cut`: the edge is away; after 35 s the core takes it for lost (`gateway.core.edges.SILENT_MS`). `unplug`:
     a line's port is gone.
     """
 
-    def __init__(self, sim: Simulation) -> None:
+    def __init__(self, sim: Simulation, assets: Collection[str] | None = None) -> None:
         self.sim = sim
         self.start = sim.now
-        self.engine = Engine(list(RULES), [*POINTS, ONLINE, LINES_DOWN], start=sim.now)
+        self.points = [p for p in POINTS if assets is None or p.asset in assets]
+        self.engine = Engine(list(RULES), [*self.points, ONLINE, LINES_DOWN], start=sim.now)
         self.findings: list[Finding] = []
         self.cut_at: Ms | None = None
         self.unplugged: set[str] = set()
@@ -80,7 +81,7 @@ class Watch:
     def second(self, at: Ms) -> list[Finding]:
         """One second; what the rules found in it."""
         self.sim.step(at)
-        rows = [p for p in POINTS if self._due(p, at)]
+        rows = [p for p in self.points if self._due(p, at)]
         values = [self.sim.values(p.asset)[p.tag] for p in rows]
         lost = self.cut_at is not None and at - self.cut_at > 35_000
         rows += [ONLINE, LINES_DOWN]

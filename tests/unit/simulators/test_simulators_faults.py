@@ -63,9 +63,29 @@ SIGNS: Mapping[tuple[str, str], Callable[[Values], bool]] = {
 }
 
 
-def test_every_plant_fault_has_a_sign_here() -> None:
-    elsewhere = {"genset_fail", "meter_stuck", *DEVICE_KINDS}
-    assert {kind for kind, _ in SIGNS} == set(KINDS) - elsewhere
+NIGHT: Ms = START + round(7.5 * 3_600_000)  # 02:00, when pumps idle and lamps burn
+ONE = demo_layout(1)
+
+
+@pytest.mark.parametrize("kind", [k for k, s in KINDS.items() if k not in DEVICE_KINDS and not s.hidden])
+def test_a_fault_changes_what_its_asset_says_and_nothing_before(kind: str) -> None:
+    spec = KINDS[kind]
+    for model in spec.models:
+        asset = next(a.id for a in ONE.assets if a.model == model)
+        well, ill = Simulation(ONE, 1, NIGHT), Simulation(ONE, 1, NIGHT)
+        if spec.needs:
+            well.faults.apply(spec.needs, "pw-1")
+            ill.faults.apply(spec.needs, "pw-1")
+        assert well.values(asset) == ill.values(asset)
+        ill.faults.apply(kind, asset)
+        for t in range(NIGHT, NIGHT + 1_800_000, 2_000):
+            well.step(t)
+            ill.step(t)
+            if well.values(asset) != ill.values(asset):
+                break
+        assert well.values(asset) != ill.values(asset), f"{kind} does not show on {asset}"
+        for tag, value in spec.forces.items():
+            assert ill.values(asset)[tag] == value
 
 
 @pytest.mark.parametrize(("kind", "asset"), list(SIGNS), ids=str)

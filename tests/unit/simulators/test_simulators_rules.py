@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -21,13 +22,32 @@ def test_a_calm_estate_raises_no_alarm(seed: int, hour: float) -> None:
     assert watch.raised() == []
 
 
-def cases() -> list[tuple[str, str]]:
-    return [
-        (kind, next(a.id for a in LAYOUT.assets if a.model == model))
-        for kind, spec in KINDS.items()
-        for model in spec.models or ("lift",)
-        if kind != "genset_fail" and spec.rule_for(model)
-    ]
+WAITS_S = 3600.0
+"""What takes longer to be told than this is told in columns, see test_simulators_months.py."""
+
+
+MISSED = {
+    "fuel_theft": "two neighbouring readings never differ by 2 %",
+    "hard_start": "a crank that fails is no turn of the speed",
+    "meter_jump": "500 kWh in a moment are less than 1,000 in an hour",
+}
+"""Faults that the default rules do not see, and why."""
+
+
+def cases() -> list[Any]:
+    """Every fault that the plant shows within an hour, with each model that it can hit."""
+    found: list[Any] = []
+    for kind, spec in KINDS.items():
+        told = not spec.wears_d and spec.lag_s + spec.confirm_s <= WAITS_S
+        for model in spec.models or ("lift",):
+            asset = next(a.id for a in LAYOUT.assets if a.model == model)
+            rules = {
+                spec.rule_for(model, x): x for x in (spec.severity, 0.8 if spec.severe else spec.severity)
+            }
+            there = {rule: x for rule, x in rules.items() if rule in RULES.by_id or rule.startswith("{")}
+            marks = [pytest.mark.xfail(reason=MISSED[kind])] if kind in MISSED else []
+            found += [pytest.param(kind, asset, x, marks=marks) for x in there.values() if told]
+    return found
 
 
 def in_time(label: Truth, raised: Sequence[tuple[str, Ms]]) -> bool:
@@ -35,11 +55,13 @@ def in_time(label: Truth, raised: Sequence[tuple[str, Ms]]) -> bool:
     return e is not None and any(rule == e.rule and label.detectable_from <= t <= e.by for rule, t in raised)
 
 
-@pytest.mark.parametrize(("kind", "asset"), cases(), ids=str)
-def test_a_fault_raises_the_alarm_of_its_label_in_time(kind: str, asset: str) -> None:
-    watch = Watch(Simulation(LAYOUT, 4, MIDNIGHT + 10 * 3_600_000))
+@pytest.mark.parametrize(("kind", "asset", "severity"), cases(), ids=str)
+def test_a_fault_raises_the_alarm_of_its_label_in_time(kind: str, asset: str, severity: float) -> None:
+    watch = Watch(Simulation(LAYOUT, 4, MIDNIGHT + 10 * 3_600_000), assets={asset})
     watch.until(watch.start + 30_000)
-    label = watch.sim.faults.apply(kind, asset)
+    if KINDS[kind].needs:  # seen only together with the other one
+        watch.sim.faults.apply(KINDS[kind].needs, "pw-1")
+    label = watch.sim.faults.apply(kind, asset, severity)
     assert label is not None
     assert label.expect is not None
     while watch.sim.now < label.expect.by and not in_time(label, watch.raised(asset)):
@@ -62,4 +84,8 @@ def test_a_story_raises_what_it_expects(name: str) -> None:
         ended = {(f.rule, f.point) for f in watch.findings if not f.active}
         latched = {r.id for r in RULES if r.latch}
         open_ = {(f.rule, f.point) for f in watch.findings if f.active} - ended
-        assert {rule for rule, _ in open_} <= latched | {"drain.level_high", "drain.hi_float"}
+        assert {rule for rule, _ in open_} <= latched | {
+            "drain.level_high",
+            "drain.hi_float",
+            "generator.second_crank",
+        }

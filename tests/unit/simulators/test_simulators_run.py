@@ -33,7 +33,7 @@ async def test_a_scenario_runs_for_its_time_and_writes_the_truth(tmp_path: Path)
     assert lines == [x.as_dict() for x in truth]
     assert lines[0]["fault"] == "call_button"
     assert lines[0]["severity"] == 0.5
-    assert [x["t"] - START for x in lines[1:3]] == [2_000, 3_000]
+    assert [x["t"] - START for x in lines[1:3]] == [1_000, 4_000]
     ready = seen[0].as_dict()
     assert ready["ready"] is True
     assert {d["asset"] for d in ready["devices"]} >= {"lift-1", "fire-1", "sump-2"}
