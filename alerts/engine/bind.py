@@ -16,6 +16,10 @@ FAR: Ms = 2**62
 """A time after all times, or a gap that never ends."""
 
 
+VIRTUAL = "=virtual"
+"""Device of points that are worked out: when they are silent or bad, what they are made of says so."""
+
+
 @dataclass(frozen=True, slots=True)
 class PointInfo:
     """What the engine knows of a point.
@@ -70,6 +74,8 @@ def bind(rules: Iterable[Rule], points: Sequence[PointInfo]) -> list[Row]:
     rows: list[Row] = []
     for rule in rules:
         matching = [p for p in by_kind[rule.asset_kind] if matches(p.tag, rule.tag)]
+        if isinstance(rule, NoData):
+            matching = [p for p in matching if p.device != VIRTUAL]
         if isinstance(rule, NoData) and rule.per == "device":
             rows.extend(_device_rows(rule, matching))
             continue

@@ -34,7 +34,7 @@ from alerts.engine.shift import ShiftBlock
 from alerts.engine.slope import SlopeBlock
 from alerts.engine.trend import TrendBlock
 from alerts.rules import NoData, Rule, digest
-from gateway.model import Finding, Level, Ms, Samples
+from gateway.model import GOOD, Finding, Level, Ms, Samples, quality
 
 BLOCKS: Mapping[str, type[Block]] = {
     "limit": LimitBlock,
@@ -164,6 +164,14 @@ class Engine:
         feed = Feed(at, t, v, arrival)
         for block in self._row_blocks:
             block.take(feed)
+
+    def last(self, series: Iterable[int]) -> Samples:
+        """The newest reading that each of these series was fed: its last good value, BAD when it was not."""
+        at = np.unique(self._index.find(np.fromiter(series, np.int64)))
+        at = at[at >= 0]
+        at = at[self._newest[at] > NEVER]
+        q = np.where(self._bad[at], quality(Level.BAD), GOOD).astype(np.uint8)
+        return Samples(self._index.series[at].astype(np.uint32), self._newest[at], self._value[at], q)
 
     def prove(self, series: Iterable[int], t: Ms) -> list[Finding]:
         """These points were read up to `t` and have not changed: the same as their last reading once more.

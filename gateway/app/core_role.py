@@ -136,7 +136,7 @@ async def _serve(
         Parts(
             setup.site, clock, bus, state, samples, setup.rules, dispatch,
             acts.sender(setup, options.data, state, clock), options.data, acts.edges.command,
-            setup.device_of, setup.assets, setup.points, _plain(setup, options, host),
+            setup.device_of, setup.assets, setup.points, _plain(setup, options, host), setup.virtual,
         )
     )  # fmt: skip
     acts.bind(core, dispatch, clock)

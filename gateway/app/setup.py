@@ -13,10 +13,12 @@ from pathlib import Path
 
 from alerts.matrix import DutyRole, Row
 from alerts.ruleset import RuleSet
+from alerts.virtual import Formula
 from drivers.profiles.bind import BoundModel, bind
 from drivers.profiles.loader import load_profile
 from drivers.registry import BUSES, DRIVERS
 from gateway.app import policy
+from gateway.app.virtual import edge_of, virtual_points
 from gateway.app.writable import siren_faults, write_faults
 from gateway.config.site import Device, Line, Site, read_site
 from gateway.config.wording import check_as, near
@@ -29,13 +31,17 @@ from gateway.model import Asset, Point
 
 @dataclass(frozen=True)
 class Setup:
-    """What a role needs to start. `matrix`: the shipped rows under the site's own."""
+    """What a role needs to start.
+
+    matrix: the shipped rows under the site's own · virtual: points that are worked out, by id.
+    """
 
     site: Site
     models: Mapping[tuple[str, str], BoundModel]
     rules: RuleSet
     roles: Mapping[str, DutyRole]
     matrix: tuple[Row, ...]
+    virtual: Mapping[str, tuple[Point, Formula]]
 
     @cached_property
     def assets(self) -> dict[str, Asset]:
@@ -45,22 +51,28 @@ class Setup:
     @cached_property
     def device_of(self) -> dict[str, tuple[str, str]]:
         """Point id → (gateway, device)."""
-        return {p.id: key for key, model in self.models.items() for p in model.points}
+        read = {p.id: key for key, model in self.models.items() for p in model.points}
+        return read | {id_: edge_of(f, read) for id_, (_, f) in self.virtual.items()}
 
     def gateways_of(self, asset: str) -> set[str]:
         """The edges that read an asset."""
-        return {g for point, (g, _) in self.device_of.items() if point.split("/", 1)[0] == asset}
+        return {g for point, (g, _) in self.device_of.items() if g and point.split("/", 1)[0] == asset}
 
     @cached_property
     def points(self) -> dict[str, Point]:
-        """All points that the profiles describe, by id."""
-        return {p.id: p for model in self.models.values() for p in model.points}
+        """All points that the profiles describe and those worked out from them, by id."""
+        return points_of(self.models) | {id_: point for id_, (point, _) in self.virtual.items()}
 
     @cached_property
     def hash(self) -> str:
         """Changes when the meaning of the configuration changes."""
         text = self.site.file.model_dump_json() + self.rules.hash
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def points_of(models: Mapping[tuple[str, str], BoundModel]) -> dict[str, Point]:
+    """All points that the profiles describe, by id."""
+    return {p.id: p for model in models.values() for p in model.points}
 
 
 def load_setup(path: Path) -> Setup:
@@ -74,9 +86,10 @@ def load_setup(path: Path) -> Setup:
     problems += policy.duty_faults(site, roles)
     problems += policy.shift_faults(site, roles)
     problems += siren_faults(site)
+    virtual = virtual_points(site, points_of(models), problems)
     if problems:
         raise Problems(problems)
-    return Setup(site, models, rules, roles, matrix)
+    return Setup(site, models, rules, roles, matrix, virtual)
 
 
 # ── devices ───────────────────────────────────────────────────────────────────────────────────────────

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from gateway.config import crosscheck, yamlmarks
 from gateway.config.alarm_times import AlarmTimes
 from gateway.config.channels import Channel
+from gateway.config.virtual import VirtualPoint
 from gateway.config.wording import check_as as check_as  # noqa: PLC0414 - others import it from here
 from gateway.config.write_rule import WriteRule
 from gateway.config.yamlmarks import Marks, Path_
@@ -295,6 +296,7 @@ class SiteFile(Strict):
     assets: tuple[AssetConfig, ...] = Field(min_length=1)
     gateways: tuple[Gateway, ...] = ()
     rules: tuple[dict[str, Any], ...] = ()
+    virtual: tuple[VirtualPoint, ...] = ()
     matrix: tuple[dict[str, Any], ...] = ()
     shifts: tuple[dict[str, Any], ...] = ()
     people: tuple[Person, ...] = ()

@@ -10,15 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from alerts.desk import Dispatch, Outcome
+from alerts.desk import Outcome
 from alerts.orders_unproven import Unproven
-from alerts.ruleset import RuleSet
-from gateway.config.site import Site
 from gateway.core.asks import Asks
 from gateway.core.balance import Balance
 from gateway.core.brain import Brain
@@ -28,19 +24,20 @@ from gateway.core.hub import Hub
 from gateway.core.inbox import Inbox
 from gateway.core.intake import Heard, Intake, Readings, Turn
 from gateway.core.journal import Snapshots
+from gateway.core.parts import Parts as Parts  # noqa: PLC0414 - others import it from here
 from gateway.core.presence import Presence
 from gateway.core.ranges import Applied
 from gateway.core.receipts import Receipts
 from gateway.core.reconcile import Reconciler
 from gateway.core.selfcheck import SelfCheck
-from gateway.core.sender import Sender
 from gateway.core.tables import Tables
 from gateway.core.view import View
+from gateway.core.virtual import Virtuals
 from gateway.core.words import Words
 from gateway.core.writer import Writer
 from gateway.errors import StewardError, WorkFailed
-from gateway.model import Asset, Command, Event, Finding, MessageKey, Ms, Point, Samples
-from gateway.ports import Bus, Clock, Commit, Delivery, SampleStore, StateStore
+from gateway.model import Command, Event, Finding, MessageKey, Ms, Samples
+from gateway.ports import Commit, Delivery
 
 log = logging.getLogger(__name__)
 
@@ -49,32 +46,6 @@ TICK_S = 1.0
 TICK_REAL_S = 0.1
 """And at least so many real ones: what a tick finds carries its exact time, however fast site time runs."""
 SNAPSHOT_S = 30.0
-
-
-@dataclass
-class Parts:
-    """What the roof hands to the core.
-
-    other: carries out commands that are neither alarm, order, asset nor drill ·
-    device_of: point id → (gateway, device) · assets: with one per edge · points: names, codes and ranges of
-    the points that the profiles describe · plain: {"web" or "broker": host} of what speaks plain text to
-    other machines.
-    """
-
-    site: Site
-    clock: Clock
-    bus: Bus
-    state: StateStore
-    samples: SampleStore
-    rules: RuleSet
-    dispatch: Dispatch
-    sender: Sender
-    data_dir: Path
-    other: Callable[[Command], tuple[Outcome, dict[str, Any]]]
-    device_of: Mapping[str, tuple[str, str]]
-    assets: Mapping[str, Asset]
-    points: Mapping[str, Point] = field(default_factory=dict)
-    plain: Mapping[str, str] = field(default_factory=dict)
 
 
 class Core:
@@ -88,6 +59,7 @@ class Core:
         estates = {g.id: g.estate for g in site.file.gateways}
         self.edges = Edges(estates, parts.clock.speed)
         self.tables = Tables(parts.state, parts.assets)
+        self.virtual = Virtuals(parts.virtual, parts.points, parts.device_of, parts.state)
         self.applied = Applied(parts.state.applied())
         self.intake = Intake(estates, self.tables, self.applied)
         self.view = View(site, parts.assets, parts.device_of, parts.dispatch.book.mode)
@@ -142,7 +114,9 @@ class Core:
             self.balance.load(body)
         self._learn_points()
         replayed, ended = self.brain.restore(state)
-        newest = self.parts.samples.latest(list(self.tables.points), now - 24 * 3_600_000)
+        self.virtual.restore(self.brain.engine.last(self.virtual.series))
+        series = [*self.tables.points, *self.virtual.points]
+        newest = self.parts.samples.latest(series, now - 24 * 3_600_000)
         self.view.take(newest, now)
         open_ = len(self.parts.dispatch.book.alarms)
         log.info("core restored replayed=%d conditions=%d values=%d", replayed, open_, len(self.view))
@@ -159,7 +133,7 @@ class Core:
     def _learn_points(self) -> None:
         """Points of the site file and the core's own; what else is in tables is stored and no more."""
         listed = {s: p for s, p in self.tables.points.items() if p.id in self.parts.device_of}
-        points = {**listed, **self.selfcheck.points}
+        points = {**listed, **self.selfcheck.points, **self.virtual.points}
         for series, point in points.items():
             self.view.add_point(series, self.parts.points.get(point.id, point))
         self.brain.add_points(points)
@@ -217,6 +191,7 @@ class Core:
         if await self.writer.insist(lambda: self.intake.learn(deliveries), "state store"):
             self._learn_points()
         turn = await asyncio.to_thread(self.intake.read, deliveries, self.clock.now())
+        self.virtual.extend(turn)
         await self.writer.insist(lambda: self._store(turn), "sample store")
         self._hear(turn, now)
         findings = [f for part in turn.parts() for f in self._think(part, now)]
@@ -261,6 +236,7 @@ class Core:
             edge.account = account
         for device in proven.devices:
             self.view.prove(gateway, device, account.t)
+        self.virtual.prove(gateway, proven.devices, account.t)
         found = self.brain.prove(gateway, proven.devices, proven.clean, proven.span, now)
         fill = self.brain.fills.get(gateway)
         drained = account.backlog == 0 and account.facts.get("connected", 1.0) > 0
@@ -304,12 +280,13 @@ class Core:
         now = self.clock.now()
         silences = self.presence.silences(now)
         times = {e.id: t for e in self.edges.all.values() if (t := e.time(now)) is not None}
-        own = self.selfcheck.samples(now)
+        parts = [("", self.selfcheck.samples(now)), *self.virtual.due()]
+        own = Samples.concat([samples for _, samples in parts])
         if len(own):
             await self.writer.insist(
                 lambda: self.parts.samples.append(own, [], historical=False), "sample store"
             )
-        findings = self.brain.live([("", own)], now) + self.brain.tick({**times, "": now}, now)
+        findings = self.brain.live(parts, now) + self.brain.tick({**times, "": now}, now)
         findings += self.reconciler.due(now)
         await self._commit(self._judge(findings, now), silences, [])
         self._tell_presence(silences)

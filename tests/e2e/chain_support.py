@@ -400,7 +400,7 @@ def make_core(
     return Core(
         Parts(
             setup.site, clock, bus, state, samples, setup.rules, dispatch, Sender(state, [], clock), folder,
-            settings.command, setup.device_of, setup.assets, setup.points,
+            settings.command, setup.device_of, setup.assets, setup.points, virtual=setup.virtual,
         )
     )  # fmt: skip
 
