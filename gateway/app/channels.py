@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -41,6 +42,25 @@ def _channel(setup: Setup, n: int, means: Means) -> Channel:
         urgent_only=c.kind == "siren", personal=c.personal, phone=numbers, default=bool(c.to) and numbers,
         link=c.link,
     )  # fmt: skip
+
+
+def channel_faults(setup: Setup) -> list[BadInput]:
+    """Channels that could never work, by line: unknown providers, addresses that are none."""
+    found = []
+    for n, c in enumerate(setup.site.file.channels):
+        if c.kind in ("address", "webhook", "provider"):  # modems and sirens are of the machine that has them
+            try:
+                notifier(c.model_copy(update={"secret": "x"}), Means(Path(), epoch, SystemClock().monotonic))
+            except BadInput as e:
+                field = e.field.rpartition(".")[2]
+                found.append(setup.site.marks.error(("channels", n, field), e.message, e.hint))
+    return found
+
+
+def secrets_missing(setup: Setup) -> list[str]:
+    """Environment variables that hold secrets of channels and are not set here."""
+    named = [c.secret.removeprefix("env:") for c in setup.site.file.channels if c.secret.startswith("env:")]
+    return [name for name in named if not os.environ.get(name)]
 
 
 class People:

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.markup import escape
 
 from alerts.matrix_proof import holes
+from gateway.app.channels import channel_faults, secrets_missing
 from gateway.app.dispatch import graph_of, matrix_of
 from gateway.app.people import names_of, people_faults, roster_of, years
 from gateway.app.policy import hole_faults
@@ -27,7 +28,7 @@ def check_site(path: Path, now: Ms, *, as_json: bool) -> int:
     except Problems as e:
         return tell_problems(e.problems, as_json=as_json)
     pairs = [(r, a) for a in setup.assets.values() for r in setup.rules if r.asset_kind == a.kind]
-    wrong = people_faults(setup)
+    wrong = [*people_faults(setup), *channel_faults(setup)]
     if wrong:
         return tell_problems(Problems(wrong).problems, as_json=as_json)
     roster = roster_of(setup, None, names_of(setup), years(setup))
@@ -63,6 +64,7 @@ def _notes(setup: Setup) -> list[str]:
         notes.append(f"nobody knows the supply of {', '.join(lone)}: name a power asset in depends_on")
     if not setup.site.file.channels:
         notes.append("no channels: nobody is told outside of the pages")
+    notes += [f"channels: {name} is not set here; the core needs it" for name in secrets_missing(setup)]
     if not any(p.role == "admin" for p in setup.site.file.people):
         notes.append("no person with role admin: user admin is made at the first start")
     return notes

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
+from gateway.config.wording import MISSING
 from gateway.errors import BadInput
 from gateway.model import ID
 
@@ -20,6 +22,12 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "address": ("url",), "webhook": ("url", "secret"), "provider": ("provider", "key_id", "secret"),
     "gsm_sms": ("port",), "gsm_call": ("port",), "siren": ("point",),
 }  # fmt: skip
+WRITE = {
+    "url": "url: https://…", "secret": "secret: env:NAME, or secret: file:NAME in the data directory",
+    "provider": "provider: aliyun_sms", "key_id": "key_id: as the provider gave it",
+    "port": "port: /dev/serial/by-id/…", "point": "point: asset/tag",
+}  # fmt: skip
+"""What stands in a site file."""
 WEB = ("http", "https")
 
 
@@ -34,7 +42,7 @@ class Channel(BaseModel):
     place of the service's own · link: address of the pages as its readers reach them.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     id: Annotated[str, Field(pattern=f"^{ID.pattern}$", description="1 to 48 of a–z, 0–9, - and _")]
     kind: Kind = "address"
@@ -54,12 +62,13 @@ class Channel(BaseModel):
     point: str = Field("", pattern=r"^([a-z0-9_-]+/[a-z0-9_.]+)?$")
     value: float = Field(1.0, allow_inf_nan=False)
 
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        missing = [n for n in NEEDS[self.kind] if not getattr(self, n)]
-        if missing:
-            raise ValueError(f"kind {self.kind} needs {', '.join(missing)}")
-        return self
+    @field_validator("url", "secret", "provider", "key_id", "port", "point")
+    @classmethod
+    def _given(cls, v: str, info: ValidationInfo) -> str:
+        kind, name = str(info.data.get("kind", "")), str(info.field_name)
+        if not v and name in NEEDS.get(kind, ()):
+            raise PydanticCustomError(MISSING, f"is needed for kind {kind}; write {WRITE[name]}")
+        return v
 
     @field_validator("url")
     @classmethod

@@ -17,6 +17,9 @@ from gateway.model import ID, TAG
 SHOWN = 24
 """Names that an error lists at most."""
 
+MISSING = "value_missing"
+"""Type of an error about a field that another one makes needed; its text is `what; what to do`."""
+
 T = TypeVar("T")
 Said = tuple[str, str]
 """What is wrong, and what to do ("" when that is plain)."""
@@ -60,8 +63,8 @@ def _words(error: Any, type_: Any, path: Sequence[str | int]) -> Said:
     if kind in ("model_type", "model_attributes_type", "dict_type", "dataclass_type"):
         names = ", ".join(f"{name}: …" for name in _fields(type_, path)[:3]) or "name: value"
         return f"must be a mapping, not {given!r:.60}", f"write {{{names}}}"
-    if kind == "value_error":
-        said, _, hint = str(limits["error"]).partition("; ")
+    if kind in ("value_error", MISSING):
+        said, _, hint = str(limits.get("error") or error["msg"]).partition("; ")
         return said, hint
     if kind in _TYPES:
         quote = kind == "string_type" and not isinstance(given, list | dict | None)
