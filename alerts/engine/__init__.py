@@ -5,6 +5,6 @@ the two together.
 """
 
 from alerts.engine.bind import PointInfo, Row, bind
-from alerts.engine.engine import Engine
+from alerts.engine.engine import Engine, warm
 
-__all__ = ["Engine", "PointInfo", "Row", "bind"]
+__all__ = ["Engine", "PointInfo", "Row", "bind", "warm"]

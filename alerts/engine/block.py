@@ -108,7 +108,7 @@ class Block(ABC):
         if self.KERNEL and deep.any():
             for k in np.flatnonzero(deep).tolist():
                 run = slice(begin[k], end[k])
-                self._one_by_one(int(row[k]), role[run], t[run], v[run])
+                self._one_by_one(self.KERNEL, int(row[k]), role[run], t[run], v[run])
             row, begin, end = row[~deep], begin[~deep], end[~deep]
         for k in range(0, len(row), PART):
             part = slice(k, k + PART)
@@ -158,13 +158,13 @@ class Block(ABC):
                 self._step(row, role[begin], t[begin], v[begin])
                 begin += 1
 
-    def _one_by_one(self, row: int, role: I8, t: I8, v: F8) -> None:
+    def _one_by_one(self, kernel: fast.Kernel, row: int, role: I8, t: I8, v: F8) -> None:
         """A long run of one row: the kernel in plain Python, over lists."""
-        at, n, columns = 0, len(t), self.kernel_columns()
+        at, n, columns, one = 0, len(t), self.kernel_columns(), np.asarray([row])
+        samples = (role.tolist(), t.tolist(), v.tolist())
         while at < n:
-            at = fast.interpreted(self.KERNEL, columns, row, role, t, v, at)
+            at = fast.interpreted(kernel, columns, row, samples, at)
             if at < n:
-                one = np.asarray([row])
                 self._step(one, role[at : at + 1], t[at : at + 1], v[at : at + 1])
                 at += 1
 

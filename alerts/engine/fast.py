@@ -18,8 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from alerts.engine.columns import F8, I8
-
 Kernel = Callable[..., None]
 
 _compiled: dict[Kernel, Kernel] = {}
@@ -70,20 +68,18 @@ def rest() -> None:
     _compiled.clear()
 
 
-def interpreted(kernel: Kernel | None, columns: Any, row: int, role: I8, t: I8, v: F8, start: int) -> int:
-    """One row's samples from `start` through a kernel in plain Python; where it stopped.
+def interpreted(kernel: Kernel, columns: Any, row: int, samples: Sequence[list[Any]], start: int) -> int:
+    """One row's samples (role, t, v) from `start` through a kernel in plain Python; where it stopped.
 
     Lists of one entry stand in for the columns, which Python reads several times faster than arrays.
     """
-    assert kernel is not None
     fields = type(columns)._fields
     own = fields.index("of") if "of" in fields else len(fields)  # what follows are settings
     mine = [column[..., row : row + 1].tolist() for column in columns[:own]]
     place = int(columns.of[row]) if own < len(fields) else 0
     settings = [[0], *([column[place].item()] for column in columns[own + 1 :])] if own < len(fields) else []
-    begin = [0]
-    samples = (role[start:].tolist(), t[start:].tolist(), v[start:].tolist())
-    kernel([0], begin, [len(t) - start], *samples, type(columns)._make([*mine, *settings]))
+    begin = [start]
+    kernel([0], begin, [len(samples[0])], *samples, type(columns)._make([*mine, *settings]))
     for column, values in zip(columns, mine, strict=False):
         column[..., row : row + 1] = values
-    return start + begin[0]
+    return begin[0]

@@ -13,7 +13,7 @@ from gateway.app.terminal import say
 from gateway.errors import BadInput
 
 ROOT = Path(__file__).resolve().parents[2]
-KNOWN = ("detect", "store", "history", "e2e", "alarms", "edge")
+KNOWN = ("detect", "engine", "store", "history", "e2e", "alarms", "edge")
 
 
 def run_bench(which: str, *, as_json: bool, options: dict[str, Any] | None = None) -> int:

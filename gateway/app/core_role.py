@@ -35,6 +35,7 @@ from gateway.adapters.state import SqlState, open_state
 from gateway.adapters.tls import LOCAL, TlsPlaces, is_local
 from gateway.app.backups import answer_backups
 from gateway.app.breakit import BreakIt
+from gateway.app.compiling import compile_beside
 from gateway.app.context import DEMO, NATS, ClockOrigin, Places, broker_url, supervised
 from gateway.app.core_acts import Acts
 from gateway.app.dispatch import make_dispatch
@@ -140,6 +141,7 @@ async def _serve(
         )
     )  # fmt: skip
     acts.bind(core, dispatch, clock)
+    compile_beside(options.data, len(setup.points))
     await asyncio.to_thread(_people, setup, places, state, demo)
     desk = CoreDesk(core, lambda actor, action: allows(actor.role, action))
     tls = TlsPlaces(options.data)

@@ -23,6 +23,7 @@ from rich.markup import escape
 
 from gateway.adapters.tls import TlsPlaces, client_context
 from gateway.app.cert import WARN_DAYS, days_left
+from gateway.app.compiling import engine_in_use
 from gateway.app.context import MQTT, Places
 from gateway.app.edge_role import choose
 from gateway.app.guard import check_packages
@@ -86,6 +87,8 @@ def _signs(site: Path, data: Path, gateway: str) -> Iterator[Sign]:
         yield Sign("site", False, f"{e.problems[0]}{many}", f"steward check {site}")
         return
     yield Sign("site", True, f"{len(setup.site.assets)} assets, {len(setup.models)} devices")
+    said, todo = engine_in_use(len(setup.points))
+    yield Sign("detectors", None, said, todo)
     mine = [choose(setup, gateway)] if gateway else [g for g in setup.site.file.gateways if not g.remote]
     yield from _broker(setup, data)
     yield from _certificates(data)

@@ -202,12 +202,9 @@ def told(what: str, arg: Any, now: int) -> tuple[Samples, int]:
 slow_is_fine = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
-WAYS = ["vectors", "one by one", "compiled"]
-"""How the columns are worked on: in rounds of vectors, as a back-fill is, and by numba where it is there."""
-
-
 @contextmanager
 def way(name: str) -> Iterator[None]:
+    """In rounds of vectors, one by one as a back-fill, or compiled by numba."""
     deep, kernels = block.DEEP, fast._compiled
     block.DEEP = 0 if name == "one by one" else deep
     fast._compiled = COMPILED if name == "compiled" else {}
@@ -221,16 +218,14 @@ COMPILED: dict[fast.Kernel, fast.Kernel] = {}
 
 
 @pytest.fixture(scope="module")
-def ways() -> list[str]:
-    """Those that this machine has."""
+def compiled() -> None:
     if not fast.available():
-        return WAYS[:2]
+        pytest.skip("numba is not installed")
     before = dict(fast._compiled)
     warm()
     COMPILED.update(fast._compiled)
     fast._compiled.clear()
     fast._compiled.update(before)
-    return WAYS
 
 
 def tell(e: Engine | ScalarEngine, what: str, arg: Any, now: int) -> list[Finding]:
@@ -253,14 +248,25 @@ def restarted(e: Engine) -> Engine:
     return fresh
 
 
-@pytest.mark.parametrize("name", WAYS)
 @settings(max_examples=1000, deadline=None, suppress_health_check=slow_is_fine)
 @given(todo=ops)
-def test_columns_and_scalars_agree_on_findings_and_on_the_whole_state(
-    ways: list[str], name: str, todo: list[tuple[str, Any]]
-) -> None:
-    if name not in ways:
-        pytest.skip("numba is not installed")
+def test_columns_and_scalars_agree_on_findings_and_on_the_whole_state(todo: list[tuple[str, Any]]) -> None:
+    agree("vectors", todo)
+
+
+@settings(max_examples=1000, deadline=None, suppress_health_check=slow_is_fine)
+@given(todo=ops)
+def test_compiled_kernels_and_scalars_agree_too(compiled: None, todo: list[tuple[str, Any]]) -> None:
+    agree("compiled", todo)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=slow_is_fine)
+@given(todo=ops)
+def test_kernels_in_plain_python_and_scalars_agree_too(todo: list[tuple[str, Any]]) -> None:
+    agree("one by one", todo)
+
+
+def agree(name: str, todo: list[tuple[str, Any]]) -> None:
     e, s, now = Engine(RULES, FIRST, START), ScalarEngine(RULES, FIRST, START), START
     for what, arg in todo:
         if what == "restart":
