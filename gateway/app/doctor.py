@@ -9,11 +9,11 @@ import re
 import shutil
 import socket
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import orjson
 from rich.markup import escape
 
+from gateway.adapters.clock import SystemClock
 from gateway.adapters.tls import TlsPlaces, client_context
 from gateway.app.cert import WARN_DAYS, days_left
 from gateway.app.compiling import engine_in_use
@@ -130,8 +131,9 @@ def _machine(data: Path) -> Iterator[Sign]:
 
 
 def _clock() -> Iterator[Sign]:
-    shown = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
-    if time.gmtime().tm_year < BUILT:
+    now = datetime.fromtimestamp(SystemClock().now() / 1000, UTC)
+    shown = f"{now:%Y-%m-%d %H:%M:%S} UTC"
+    if now.year < BUILT:
         yield Sign("clock", False, shown, "set the clock; install chrony")
         return
     synced = _kernel_synchronised()
@@ -185,7 +187,7 @@ def _certificates(data: Path) -> Iterator[Sign]:
         yield Sign("certificates", False, str(e), "steward cert make")
         return
     for f in found:
-        left = days_left(f.expires, int(time.time() * 1000))
+        left = days_left(f.expires, SystemClock().now())
         fine = left >= WARN_DAYS
         how = "move DIR/tls away and begin anew" if f.path == places.ca else "steward cert renew"
         yield Sign(f"cert {f.path.stem}", fine, f"{left} days left", "" if fine else how)

@@ -127,6 +127,6 @@ def _sections(
         lines = list(own.get(slot, [held["text"]] if held else []))
         if slot in lacking:
             lines = ["【缺】尚未提供 / MISSING"]
-        shown = [data for kind, data in pictures.values() if kind == slot]
+        shown = [(name, data) for name, (kind, data) in pictures.items() if kind == slot]
         out.append((f"{n}. {words['zh']} / {words['en']}", lines, shown))
     return out

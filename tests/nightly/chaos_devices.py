@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -62,14 +63,17 @@ class Line(Device):
         self._rng = random.Random(seed)
         self._unit = 0
 
+    @abstractmethod
     def unit_of(self, request: bytes) -> int:
-        raise NotImplementedError
+        """The unit that the request is for."""
 
+    @abstractmethod
     def spoil(self, frame: bytes) -> bytes:
-        raise NotImplementedError
+        """The frame, damaged so that the wire's check sees it."""
 
+    @abstractmethod
     def exception(self, request: bytes, code: int) -> bytes:
-        raise NotImplementedError
+        """An exception answer."""
 
     def words(self, address: int, count: int) -> list[int]:
         """Each reading of a block counts once."""
@@ -93,8 +97,9 @@ class Line(Device):
         for delay_s, part in self._parts(fault, frame, request):
             loop.call_later(delay_s, send, part)
 
+    @abstractmethod
     def pdu(self, request: bytes) -> bytes:
-        raise NotImplementedError
+        """The request without what the wire adds to it."""
 
     def _parts(self, fault: str, frame: bytes, request: bytes) -> list[tuple[float, bytes]]:
         rng = self._rng

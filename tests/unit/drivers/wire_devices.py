@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -20,7 +21,7 @@ Reply = Callable[[bytes], None]
 NAMES = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
 
 
-class Device:
+class Device(ABC):
     """`mode` says how it answers; `number` counts requests; `delay_s` holds every answer back."""
 
     modes: tuple[str, ...] = ()
@@ -48,9 +49,9 @@ class Device:
         for part in self.reply(request):
             loop.call_later(self.delay_s, send, part)
 
+    @abstractmethod
     def reply(self, request: bytes) -> list[bytes]:
         """The bytes of the answer in the present mode, in the pieces in which they are sent."""
-        raise NotImplementedError
 
 
 def _pdu(device: Device, request: bytes) -> bytes:
