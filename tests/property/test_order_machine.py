@@ -193,6 +193,8 @@ class OrderMachine(RuleBasedStateMachine):
                 assert clock.state in ("running", "met", "missed", "off")
                 assert (clock.state == "off") == (clock.seconds is None) or not o.open
                 assert clock.sent == sorted(clock.sent)
+                if o.life and clock.seconds:
+                    assert clock.due == clock.start + clock.seconds * 1000, "no hold moves it"
                 if clock.met_at is not None and clock.due is not None:
                     assert (clock.state == "met") == (clock.met_at <= clock.due)
 
