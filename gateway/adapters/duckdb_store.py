@@ -171,6 +171,17 @@ class DuckStore:
         )
         return _samples(np.full(len(found["t"]), series), found)
 
+    def window(self, series: Sequence[int], start: Ms, end: Ms) -> Samples:
+        """Rows of these series within [start, end), in order of time."""
+        found = self._query(
+            "select series, t, v, q from {points} where t >= $start and t < $end"
+            " and series in (select unnest($wanted::uinteger[])) order by t, series",
+            start,
+            end,
+            wanted=[int(s) for s in series],
+        )
+        return _samples(found["series"], found)
+
     def buckets(self, series: int, start: Ms, end: Ms, n: int) -> Buckets:
         """[start, end) in n equal buckets; the edges are those of `columns.bucketed`.
 
