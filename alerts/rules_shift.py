@@ -11,34 +11,35 @@ from alerts.rules_kinds import not_negative, positive
 
 @dataclass(frozen=True, kw_only=True)
 class Shift(Rule):
-    """A value whose mean has moved away from what it was: a jump, or a small shift that lasts.
+    """A value whose mean has moved away from what it was, slowly or at once, and stays away.
 
-    The baseline is an exponentially weighted mean and variance with time constant `tau_s` (Roberts 1959). A
-    mean over `step_s` is judged as z = (mean − baseline) / deviation: a jump is |z| > `z`; a shift is a
-    two-sided CUSUM of z, winsorised at `winsor`, with reference `k` and limit `h` (Page 1954). `null`
-    switches one of the two off. The deviation is at least `min_sd` (without it: 1 % of the baseline; a
-    series that has never left 0 is not judged).
+    The baseline is an exponentially weighted mean and variance with time constant `tau_s` (Roberts 1959).
+    The mean over each `step_s` is judged as z = (mean − baseline) / deviation; a two-sided CUSUM of z with
+    reference `k` and limit `h` (Page 1954) raises; z is winsorised at `winsor`, so no single value does.
+    With `z`, |z| beyond it raises at once. `null` switches one of the two off. The deviation is at least
+    `min_sd` (without it: 1 % of the baseline; a series that has never left 0 is not judged).
 
-    step_s 0 judges every reading. Readings seconds apart resemble their neighbours, and the textbook's
-    limits then raise every half minute; only readings that do not should be judged one by one.
+    The means of days hide the hours, the week makes no sum that reaches `h`, and neighbours hardly resemble
+    each other: a false alarm in 60 years of a series. step_s 0 judges every reading; readings seconds apart
+    do resemble their neighbours, and the textbook's limits then raise every half minute.
 
     Nothing is judged before `warmup` values are known. While it holds, nothing is learnt: a fault does not
-    become the usual. It is over when a CUSUM the other way reaches half of `h`, or after `relearn_s`, when
-    the new level is taken for the usual one. A gap keeps the baseline and the sums; a step with a gap in it
-    is not judged.
+    become the usual. It is over when a CUSUM the other way reaches a quarter of `h`, or after `relearn_s`,
+    when the new level is taken for the usual one. A gap keeps the baseline and the sums; a step with a gap
+    in it is not judged.
     """
 
     kind: Literal["shift"] = "shift"
-    tau_s: float = 7 * 86_400.0
-    step_s: float = 3600.0
-    z: float | None = 6.0
+    tau_s: float = 28 * 86_400.0
+    step_s: float = 86_400.0
+    z: float | None = None
     k: float = 0.5
     h: float | None = 10.0
     winsor: float = 4.0
-    warmup: int = 48
+    warmup: int = 14
     min_sd: float | None = None
     direction: Literal["both", "up", "down"] = "both"
-    relearn_s: float = 14 * 86_400.0
+    relearn_s: float = 28 * 86_400.0
 
     def _check(self) -> None:
         positive(tau_s=self.tau_s, z=self.z, h=self.h, winsor=self.winsor, relearn_s=self.relearn_s)
@@ -55,4 +56,4 @@ class Shift(Rule):
     @property
     def back(self) -> float:
         """What the sum the other way must reach for the end."""
-        return (self.h or 10.0) / 2
+        return (self.h or 10.0) / 4
