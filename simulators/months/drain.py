@@ -105,7 +105,7 @@ class Sumps(Columns):
 
     def _outflow(self) -> F8:
         worn = 1 - 0.5 * self.worn("pump_wear")
-        clogged = 1 - np.where(self.amid("sump_clog"), 0.8 + 0.2 * self.fault("sump_clog"), 0.0)
+        clogged = 1 - np.where(self.amid("sump_clog"), 0.97 + 0.03 * self.fault("sump_clog"), 0.0)
         dry = 1 - 0.9 * self.amid("pump_dry")
         out: F8 = self.on * self.able * worn * clogged * dry
         return out

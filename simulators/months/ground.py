@@ -67,12 +67,12 @@ class Manholes(Columns):
         busy = self.road * (0.15 + 0.85 * ((self.clock_h > 6) & (self.clock_h < 23))) * self.dt / 60
         who = np.flatnonzero(self.dice.uniform("wheel") < busy)
         at = self.dice.uniform("wheel at")[who] * max(0.0, self.dt - 4)
-        self._pulse(who, at, 3.0 + 12.0 * self.dice.uniform("wheel by")[who], 0.6 + 1.4 * at / self.dt)
+        self._pulse(who, at, 3.0 + 12.0 * self.dice.uniform("wheel by")[who], 1.2 + 0.8 * at / self.dt)
         loose = np.flatnonzero(self.amid("manhole_rocking"))
         for k in range(max(1, int(self.dt // 15)) if len(loose) else 0):
             some = loose[self.dice.uniform(f"rock? {k}")[loose] < self.dt / 15]
             at = 15.0 * k + min(6.0, self.dt / 2) * self.dice.uniform(f"rock {k}")[some]
-            self._pulse(some, at, 5.5 + 3.5 * self.dice.uniform(f"rocks {k}")[some], 1.0 + 0 * at)
+            self._pulse(some, at, 5.5 + 3.5 * self.dice.uniform(f"rocks {k}")[some], 1.2 + 0 * at)
 
     def _pulse(self, who: Any_, at: Any_, by: Any_, lasts: Any_) -> None:
         self.tell("mh.tilt", who, at, np.round(self.tilt_rest[who] + by, 1))

@@ -120,7 +120,7 @@ def _act(
             owners.append(seed)
             end = max(end, until + 20 * 60_000)
     cast = Cast(tuple(names), tuple(owners), begin, tuple(plot))
-    return Telling(model, cast, end, dt, None if slow else BEAT_S)
+    return Telling(model, cast, end, dt, None if slow else BEAT_S if dt >= ACT_S else dt)
 
 
 def _steps(seconds: float, dt: float) -> Ms:

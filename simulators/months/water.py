@@ -100,7 +100,8 @@ class Waters(Columns):
         dry, wash = self.amid("tank_low"), self.amid("tank_wash")
         self.in_p = self.toward(self.in_p, np.where(dry, 0.005, self.in_rest), 5.0)
         self.filling = (self.tank <= FILL_ON) | (self.filling & (self.tank < FILL_OFF))
-        inflow = np.where(self.filling & ~dry & ~wash, FILL_M3H, 0.0) + 30.0 * self.fault("float_valve")
+        fills = np.where(wash, self.tank < 0.9, self.filling) & ~dry  # one half is washed, one half feeds
+        inflow = np.where(fills, FILL_M3H, 0.0) + 30.0 * self.fault("float_valve")
         drain = self._flow() + 400.0 * self.fault("tank_low") * (self.tank > 0.15)
         drain = drain + 14.0 * wash * (self.tank > 1.3)
         self.tank = np.clip(self.tank + (inflow - drain) / TANK_M2 / 3600 * self.dt, 0.05, 2.95)
@@ -188,10 +189,10 @@ class Waters(Columns):
             self.put(f"ws.pump{k}.starts", self.starts[k - 1])
 
     def _hunting(self) -> F8 | float:
-        """A drive that hunts: ±0.03 to 0.05 MPa with a period of 8 to 20 s."""
+        """A drive that hunts: up to ±0.05 MPa with a period of 8 to 20 s."""
         if not self.has("hunting"):
             return 0.0
         depth = self.fault("hunting")
         period = self.dice.fixed("hunting", 8, 20)
         wave: F8 = np.sin(2 * np.pi * self.now / 1000 / period)
-        return np.where(self.amid("hunting"), (0.02 + 0.03 * depth) * wave, 0.0)
+        return np.where(self.amid("hunting"), 0.05 * depth * wave, 0.0)

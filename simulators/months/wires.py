@@ -28,6 +28,8 @@ class Wires:
 
     def carry(self, batch: Samples, columns: Columns) -> Samples:
         """What arrives of a batch. Depends on seed, point and time alone."""
+        if not len(batch):
+            return batch
         series = batch.series.astype(np.int64)
         who = series % columns.n
         tags = (series // columns.n).astype(np.uint64) * np.uint64(salt("wire") | 1)

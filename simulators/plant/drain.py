@@ -73,7 +73,7 @@ class Sump(Unit):
     def _works(self) -> float:
         """Share of its capacity that a pump brings."""
         worn = 1 - 0.5 * self.fault("pump_wear")
-        clogged = 1 - (0.8 + 0.2 * self.fault("sump_clog")) if self.fault("sump_clog") else 1.0
+        clogged = 1 - (0.97 + 0.03 * self.fault("sump_clog")) if self.fault("sump_clog") else 1.0
         return worn * clogged * (0.1 if self.fault("pump_dry") else 1.0)
 
     def _amps(self) -> float:

@@ -178,9 +178,9 @@ class Water(Unit):
         return (22.0 * (self.freq[n] / 50.0) ** 2 + 1.2) * jam + self.noise(f"a{n}", 0.08)
 
     def _hunting(self) -> float:
-        """A drive that hunts: ±0.03 to 0.05 MPa every 14 s."""
+        """A drive that hunts: up to ±0.05 MPa every 14 s."""
         depth = self.fault("hunting")
-        return (0.02 + 0.03 * depth) * math.sin(2 * math.pi * self.now / 14_000) if depth else 0.0
+        return 0.05 * depth * math.sin(2 * math.pi * self.now / 14_000) if depth else 0.0
 
     def values(self) -> dict[str, float]:
         """Pressures in MPa, flow in m³/h, total in m³."""
