@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gateway.core.channels import call_of, target, urgent
+from gateway.core.channels import call_of, said_of, target, urgent
 from gateway.model import Notice
 
 KIND = "notice_group"
+Due = tuple[Notice, int]
+"""A notice with the number of its attempts so far."""
 GROUP_FROM = 3
 """So many waiting at once for one person become one message."""
 MOST = 200
@@ -70,3 +72,11 @@ def message(group: Group, members: Sequence[Notice]) -> Notice:
 def known(records: Iterable[tuple[str, Mapping[str, Any]]]) -> dict[str, Group]:
     """Groups of an earlier run, by id."""
     return {i: Group(i, tuple(map(str, body["members"]))) for i, body in records}
+
+
+def calls(due: Iterable[Due]) -> list[list[Due]]:
+    """Notices by the call that they are, in the order of the first of each."""
+    out: dict[str, list[Due]] = {}
+    for d in due:
+        out.setdefault(said_of(d[0]), []).append(d)
+    return list(out.values())

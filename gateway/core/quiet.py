@@ -10,12 +10,11 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
 from gateway.core.channels import Channel, Directory, Recipient, said_of, urgent
+from gateway.core.grouping import Due
 from gateway.model import Ms, Notice
 
 MOST = 5
 """Stand-ins that are asked, one for the other."""
-Due = tuple[Notice, int]
-"""A notice with the number of its attempts so far."""
 
 
 def way_of(notice: Notice, channel: Channel | None, who: Recipient) -> str:

@@ -6,15 +6,15 @@ import asyncio
 import contextlib
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from gateway.core.channels import Channel, Directory, Recipient, call_of, said_of, said_to, urgent
-from gateway.core.grouping import GROUP_FROM, KIND, MOST, Group, groupable, known, message, place
-from gateway.core.quiet import Due, QuietHours, sleeps
+from gateway.core.channels import Channel, Directory, Recipient, call_of, said_to, urgent
+from gateway.core.grouping import GROUP_FROM, KIND, MOST, Due, Group, calls, groupable, known, message, place
+from gateway.core.quiet import QuietHours, sleeps
 from gateway.core.writer import Writer
 from gateway.errors import Permanent, Retryable, StewardError
 from gateway.model import Notice
@@ -24,14 +24,12 @@ __all__ = ["Channel", "Sender"]
 
 log = logging.getLogger(__name__)
 
-FIRST_RETRY_S = 5.0
-LAST_RETRY_S = 300.0
-LAST_URGENT_S = 30.0
+FIRST_RETRY_S, LAST_RETRY_S, LAST_URGENT_S = 5.0, 300.0, 30.0
 ATTEMPTS = 20
 REMEMBERED = 10_000
 """Calls that are known to have gone over a channel; after a restart one may go there again."""
-LOOK = 500
-"""Waiting notices that are looked at together."""
+LOOK, LOOK_S = 500, 1.0
+"""Waiting notices that are looked at together, and real seconds between two looks without news."""
 URGENT_AT_ONCE, OTHERS_AT_ONCE = 16, 4
 
 Accepted = Callable[[Notice, str], Awaitable[None]]
@@ -67,6 +65,8 @@ class Sender:
         self._groups: dict[str, Group] | None = None
         self._jobs: dict[asyncio.Task[None], bool] = {}
         self._busy: set[str] = set()
+        self._left: dict[str, Due] = {}
+        self._looked = 0.0
         self._results: list[NoticeResult] = []
         self._recording = asyncio.Lock()
         # Threads of its own: services that hang must not take those in which the core writes.
@@ -79,34 +79,37 @@ class Sender:
 
     async def run(self) -> None:
         """Until cancelled."""
+        news = True
         try:
             while True:
                 self._wake.clear()
                 try:
-                    await self._start_due()
+                    await self._start_due(news=news)
                 except Retryable as e:
                     log.error("notices cannot be read reason=%r; trying again", str(e))
                     await self._clock.sleep_real(1.0)
                     continue
-                await self._rest()
+                news = await self._rest()
         finally:
             for job in self._jobs:
                 job.cancel()
             self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _rest(self) -> None:
-        """Until there is news, a job has ended, or a second has passed."""
+    async def _rest(self) -> bool:
+        """Until there is news, a job has ended, or a second has passed; False when only a job has ended."""
         wake = asyncio.ensure_future(self._wake.wait())
         try:
-            await asyncio.wait([wake, *self._jobs], timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([wake, *self._jobs], timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED)
         finally:
             wake.cancel()
-        self._reap()
+        return not self._reap() or self._wake.is_set()
 
-    def _reap(self) -> None:
-        for job in [j for j in self._jobs if j.done()]:
+    def _reap(self) -> int:
+        ended = [j for j in self._jobs if j.done()]
+        for job in ended:
             del self._jobs[job]
             job.result()
+        return len(ended)
 
     async def once(self) -> int:
         """Try what is due, most urgent first, until nothing more may go now; how many were tried."""
@@ -119,11 +122,22 @@ class Sender:
 
     # ── what goes next ────────────────────────────────────────────────────────────────────────────
 
-    async def _start_due(self) -> int:
-        """Start what may go now; how many notices."""
-        free = [self._free(hurry=True), self._free(hurry=False)]
-        if not any(free):
+    async def _start_due(self, *, news: bool = True) -> int:
+        """Start what may go now; how many notices. Without news what was seen last goes on first."""
+        if not (self._free(hurry=True) or self._free(hurry=False)):
             return 0
+        if news or not self._left or self._clock.monotonic() - self._looked >= LOOK_S:
+            await self._look()
+        due = list(self._left.values())
+        started = 0
+        for batch in calls(d for d in due if not groupable(d[0])):
+            if not self._free(hurry=True):
+                break
+            started += self._start(self._call(batch), [n for n, _ in batch], hurry=True)
+        return started + await self._start_others([d for d in due if groupable(d[0])])
+
+    async def _look(self) -> None:
+        """Read what waits: to read and parse hundreds after each message would cost more than sending."""
         if self._groups is None:
             self._groups = known(await asyncio.to_thread(self._state.records, KIND))
         busy = set(self._busy)  # what ends while we read still waits in what we read
@@ -131,14 +145,9 @@ class Sender:
             self._state.notices, ["waiting", "failed"], LOOK, due=self._clock.now()
         )
         self.counts = await asyncio.to_thread(self._state.notice_counts)
-        due = [(n, attempts) for n, _, attempts in rows if n.id not in busy | self._busy]
-        await self._mend(due, whole=len(rows) < LOOK and not busy)
-        started = 0
-        for batch in _calls(d for d in due if not groupable(d[0])):
-            if not self._free(hurry=True):
-                break
-            started += self._start(self._call(batch), [n for n, _ in batch], hurry=True)
-        return started + await self._start_others([d for d in due if groupable(d[0])])
+        self._left = {n.id: (n, attempts) for n, _, attempts in rows if n.id not in busy | self._busy}
+        self._looked = self._clock.monotonic()
+        await self._mend(list(self._left.values()), whole=len(rows) < LOOK and not busy)
 
     def _free(self, *, hurry: bool) -> int:
         running = sum(1 for urgent_ in self._jobs.values() if urgent_ == hurry)
@@ -147,6 +156,8 @@ class Sender:
     def _start(self, job: Awaitable[None], notices: Sequence[Notice], *, hurry: bool) -> int:
         ids = {n.id for n in notices}
         self._busy |= ids
+        for id_ in ids:
+            self._left.pop(id_, None)
 
         async def work() -> None:
             try:
@@ -159,6 +170,8 @@ class Sender:
 
     async def _start_others(self, due: Sequence[Due]) -> int:
         """What is not urgent: in groups where much waits for one person, as the channels have room."""
+        if not self._free(hurry=False):
+            return 0
         awake = await self._without_quiet(due)
         started, used = 0, set()
         for old, batch in self._bundles(awake):
@@ -184,6 +197,8 @@ class Sender:
         awake, later = await self._quiet.awake(due, self._first, self._clock.now())
         for until, ids in later.items():
             await self._writer.insist(partial(self._state.notice_wait, ids, until), "notices")
+            for id_ in ids:
+                self._left.pop(id_, None)
         return awake
 
     def _first(self, notice: Notice) -> Channel | None:
@@ -219,7 +234,7 @@ class Sender:
                 if len(found) == len(self._groups[key].members):
                     out.append((self._groups[key], found))
             elif len({call_of(n) for n, _ in found}) < GROUP_FROM:
-                out += [(None, batch) for batch in _calls(found)]
+                out += [(None, batch) for batch in calls(found)]
             else:
                 out.append((None, found))
         return out
@@ -382,11 +397,3 @@ class Sender:
     def health(self) -> Mapping[str, object]:
         """Per channel: see `Channel.health`."""
         return {c.id: c.health() for c in self._channels}
-
-
-def _calls(due: Iterable[Due]) -> list[list[Due]]:
-    """By call, in the order of the first of each."""
-    out: dict[str, list[Due]] = {}
-    for d in due:
-        out.setdefault(said_of(d[0]), []).append(d)
-    return list(out.values())

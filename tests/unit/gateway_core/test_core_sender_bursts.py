@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -218,6 +219,38 @@ async def test_quiet_hours_of_a_person_hold_back_all_but_what_is_urgent(
 
 def _ms(local: str) -> int:
     return int(datetime.fromisoformat(local).replace(tzinfo=ZONE).timestamp() * 1000)
+
+
+async def test_what_waits_is_not_read_anew_after_each_message(
+    state: SqlState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    read = state.notices
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        found = read(*args, **kwargs)
+        looks.append(len(found))
+        return found
+
+    monkeypatch.setattr(state, "notices", counted)
+    push = Phone()
+    sender = Sender(state, [Channel("push", push)], ManualClock(T0 + 1_000_000))
+    state.commit(Commit(notices=[notice(n, priority=1) for n in range(300)]))
+    sending = asyncio.create_task(sender.run())
+    try:
+        while states(state) != {"sent": 300}:
+            await asyncio.sleep(0.01)
+        assert len(set(push.ids)) == len(push.ids) == 300, "each once"
+        assert sum(n == 300 for n in looks) == 1
+        before = len(looks)
+        state.commit(Commit(notices=[notice(999, priority=1)]))
+        sender.wake()
+        while states(state) != {"sent": 301}:
+            await asyncio.sleep(0.01)
+        assert looks[before] == 1, "news is read at once"
+    finally:
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
 
 
 async def test_two_people_of_a_role_are_called_and_the_group_reads_it_once(state: SqlState) -> None:
