@@ -91,7 +91,10 @@ class Judge:
         self._seen: dict[str, Alarm] = {}
 
     def rank(self, alarm: Alarm) -> list[Candidate]:
-        """Possible roots, the most probable first; the alarm itself is one of them."""
+        """Possible roots, the most probable first; the alarm itself is one of them.
+
+        Of each facility the most probable one: who looks for the root wants places, not one place thrice.
+        """
         shares: dict[str, float] = {}
         first: dict[str, Evidence | None] = {}
         self._spread(alarm, 1.0, None, shares, first, (alarm.id,))
@@ -101,7 +104,10 @@ class Judge:
             Candidate(known[i], round(min(s, SURE), 3), self.began(alarm) - self.began(known[i]), first[i])
             for i, s in shares.items()
         ]
-        return sorted(found, key=lambda c: (-c.confidence, c.alarm.raised_at, c.alarm.id))[:TOP]
+        places: dict[str, Candidate] = {}
+        for c in sorted(found, key=lambda c: (-c.confidence, c.alarm.raised_at, c.alarm.id)):
+            places.setdefault(c.alarm.asset, c)
+        return list(places.values())[:TOP]
 
     def _spread(
         self, alarm: Alarm, share: float, step: Evidence | None,
