@@ -44,10 +44,12 @@ class Cycles(Rule):
     to start) in seconds · duty, the share of time on · lag_s, how long it stays on after `other` went off ·
     rate, of a pit with the level `other`: how fast it falls while pumping and rose before, per minute, which
     is what the pump moves whatever flows in · inflow, how fast it rose before the start. `band` is what the
-    level may sway. The median of the last `points` values is compared with h and l, and, as h_ratio and
-    l_ratio, with the point's own mean: learned over `learn` values, then followed with a memory of `memory`
-    values while nothing is wrong; beyond the ratio and beyond three standard deviations raises, half of the
-    ratio clears. A gap drops the cycle that it falls into; what was learned stays.
+    level may sway.
+
+    The median of the last `points` values is compared with h and l; and, as h_ratio and l_ratio, with the
+    mean of its own past, learned over `learn` medians, then followed with a memory of `memory` of them, of
+    which those that look wrong count little. Beyond the ratio and beyond three standard deviations raises,
+    half of the ratio clears. A gap drops the cycle that it falls into; what was learned stays.
     """
 
     kind: Literal["cycles"] = "cycles"

@@ -38,7 +38,7 @@ class Trend(Rule):
     daily: Literal["median", "max", "min"] = "median"
     above: float | None = None
     step_s: float = 86_400
-    window_s: float = 28 * 86_400
+    window_s: float = 21 * 86_400
     horizon_s: float = 14 * 86_400
     min_points: int = 14
     learn_points: int = 7

@@ -143,8 +143,8 @@ class CyclesBlock(Block):
         self._restart(r[swings], t[swings], v[swings])
         on, when = self._phase(r, t, v)
         was = self.on[r]
-        known = was >= 0
-        start, stop = known & (was == 0) & (on == 1), known & (was == 1) & (on == 0)
+        fresh = (was < 0) & (self.swing[r] > 0)  # a value that swung has turned; a contact may have been on
+        start, stop = ((was == 0) | fresh) & (on == 1), ((was == 1) | fresh) & (on == 0)
         self._measure(r, start, stop, when)
         self._remember(r, start, stop, t)
         turned = start | stop
@@ -237,6 +237,7 @@ class CyclesBlock(Block):
 
     def _remember(self, r: I8, start: Bool, stop: Bool, t: I8) -> None:
         push = self.counts[r] & (start | (stop & (self.what[r] == code("turns"))))
+        push &= (self.what[r] != code("repeats")) | (self.pair[r] != 1)
         rows = r[push]
         self.times[:-1, rows] = self.times[1:, rows]
         self.times[-1, rows] = t[push]
@@ -293,7 +294,7 @@ class CyclesBlock(Block):
             full = ~np.isnan(last).any(axis=0)
             stat = middle(np.sort(last[:, full].T, axis=1))
             self._judge(rows[full], stat)
-        self._learn(r, value)
+            self._learn(rows[full], stat)
 
     def _judge(self, r: I8, stat: F8) -> None:
         mean = self.mean[r]
@@ -313,14 +314,16 @@ class CyclesBlock(Block):
         self.change(r, wanted, (self.step[r] + 1) * self.step_ms[r])
 
     def _learn(self, r: I8, value: F8) -> None:
-        """The own past takes part of a value; of one that looks wrong, a quarter of that."""
+        """The own past takes part of what was judged; of one that looks wrong, a quarter, up to the ratio."""
         mean = self.mean[r]
         weight = np.maximum(1.0 / (self.learned[r] + 1), 1.0 / self.memory[r])
         far = [sign * (self.ratio[side, r] - 1) * mean for side, sign in enumerate((-1.0, 1.0))]
         odd = (value - mean >= 0.5 * far[1]) | (mean - value >= 0.5 * far[0])
-        odd = (odd & (self.learned[r] >= self.learn[r])) | (self.level[r] > 0)
-        weight = np.where(odd, weight / 4, weight)
+        known = self.learned[r] >= self.learn[r]
+        weight = np.where((odd & known) | (self.level[r] > 0), weight / 4, weight)
         off = value - mean
+        off = np.where(known & (off > far[1]), far[1], off)
+        off = np.where(known & (-off > far[0]), -far[0], off)
         self.mean[r] = mean + weight * off
         self.var[r] = (1 - weight) * (self.var[r] + weight * off * off)
         self.learned[r] += 1

@@ -59,7 +59,8 @@ class CyclesRow(ScalarRow):
             self.top, self.fill = (self.top[0], NEVER), NAN
             self.high = self.low = (v, t)
         on, when = self._phase(t, v)
-        if self.on is not None and on is not None and on != self.on:
+        known = self.on is not None or self.rule.swing is not None
+        if known and on is not None and on != self.on:
             self._turn(on, when, t)
         self.on = on
         if self.rule.measure in COUNTS:
@@ -85,7 +86,8 @@ class CyclesRow(ScalarRow):
         value = self._measured(start, when)
         if not math.isnan(value):
             self.cycles = (self.cycles[0] + value, self.cycles[1] + 1)
-        if self.rule.measure in COUNTS and (start or self.rule.measure == "turns"):
+        ordinary = self.rule.measure == "repeats" and self.pair
+        if self.rule.measure in COUNTS and not ordinary and (start or self.rule.measure == "turns"):
             self.times.append(t)
         self.since = when
         if start:
@@ -184,7 +186,7 @@ class CyclesRow(ScalarRow):
         self.newest = self.step
         if len(self.recent) == self.rule.points:
             self._judge(median(self.recent))
-        self._learn(value)
+            self._learn(median(self.recent))
 
     def _judge(self, stat: float) -> None:
         wanted, rule = 0, self.rule
@@ -206,9 +208,11 @@ class CyclesRow(ScalarRow):
 
     def _learn(self, value: float) -> None:
         weight = max(1.0 / (self.learned + 1), 1.0 / self.rule.memory)
-        off = value - self.mean
-        if self.level or (self.learned >= self.rule.learn and self._odd(off)):
+        off, known = value - self.mean, self.learned >= self.rule.learn
+        if self.level or (known and self._odd(off)):
             weight /= 4
+        if known:
+            off = self._within(off)
         self.mean += weight * off
         self.var = (1 - weight) * (self.var + weight * off * off)
         self.learned += 1
@@ -218,6 +222,14 @@ class CyclesRow(ScalarRow):
         if above is not None and off >= 0.5 * ((above - 1) * self.mean):
             return True
         return below is not None and -off >= 0.5 * ((1 - below) * self.mean)
+
+    def _within(self, off: float) -> float:
+        above, below = self.rule.h_ratio, self.rule.l_ratio
+        if above is not None and off > (above - 1) * self.mean:
+            return (above - 1) * self.mean
+        if below is not None and -off > (1 - below) * self.mean:
+            return -((1 - below) * self.mean)
+        return off
 
     # ── what is said ──────────────────────────────────────────────────────────────────────────────────
 
