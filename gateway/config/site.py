@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -324,9 +325,9 @@ class Site:
         """The site file and what it includes."""
         return [self.path, *(self.path.parent / name for name in self.file.include)]
 
-    @property
+    @cached_property
     def assets(self) -> dict[str, Asset]:
-        """Assets by id, as the rest of the program knows them."""
+        """Assets by id, as the rest of the program knows them; made once."""
         return {
             a.id: Asset(
                 a.id, a.estate, a.kind, a.name.as_text(), a.place.as_text(), a.contractor, a.boundary,
