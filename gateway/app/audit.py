@@ -14,13 +14,15 @@ DAY: Ms = 86_400_000
 
 
 def rows_of_edges(data: Path, setup: Setup, now: Ms) -> int:
-    """Samples in the embedded store that edges sent: all rows but those that the core made itself.
+    """Samples in the embedded store that edges sent: all but those that the core made itself.
 
     Nobody else may have the stores open. Independent of every counter of core and edges.
     """
     state = open_state(data / "state.db")
     try:
-        own = state.series([(g.id, tag) for g in setup.site.file.gateways for tag in OWN_TAGS])
+        watched = [(g.id, tag) for g in setup.site.file.gateways for tag in OWN_TAGS]
+        virtual = [(p.asset, p.tag) for p, _ in setup.virtual.values()]
+        own = state.series([*watched, *virtual])
     finally:
         state.close()
     store = DuckStore(data)
