@@ -332,7 +332,7 @@ def restore(
     sys.exit(put_back(source, data))
 
 
-@app.command(epilog="Examples: steward bench detect · steward bench edge --devices 20 --peers none")
+@app.command(epilog="Examples: steward bench detect --small · steward bench edge --devices 20 --peers none")
 def bench(
     which: Annotated[str, typer.Argument(metavar="detect|engine|store|e2e|alarms|edge")],
     as_json: JsonOpt = False,
@@ -341,18 +341,24 @@ def bench(
     peers: Annotated[str | None, typer.Option(help="edge: all, none, or names with commas")] = None,
     faults: Annotated[str | None, typer.Option(help="edge: percent dead, exceptions, garbled")] = None,
     cases: Annotated[str | None, typer.Option(help="edge: all, or names with commas")] = None,
-    write: Annotated[bool, typer.Option("--write", help="edge: into docs/benchmarks.md")] = False,
+    write: Annotated[
+        bool, typer.Option("--write", help="edge, detect: into docs/benchmarks.md or docs/scoreboard.md")
+    ] = False,
+    small: Annotated[bool, typer.Option("--small", help="detect: a look of half a minute")] = False,
 ) -> None:
     """Measure on this machine; needs a checkout of the source.
 
     `edge`: Steward's edge beside ThingsBoard's gateway, modpoll and two library recipes, on the same
     simulated devices; what cannot be installed is left out and said.
+
+    `detect`: the scoreboard: every fault of the simulators with its precision, recall, delay and lead, false
+    alarms per asset-month, beside bare thresholds, chance and a detector that always alarms.
     """
     from gateway.app.benching import run_bench
 
     options = {
         "devices": devices, "seconds": seconds, "peers": peers, "faults": faults, "cases": cases,
-        "write": write,
+        "write": write, "small": small,
     }  # fmt: skip
     sys.exit(run_bench(which, as_json=as_json, options=options))
 

@@ -16,17 +16,23 @@ ROOT = Path(__file__).resolve().parents[2]
 KNOWN = ("detect", "engine", "store", "history", "e2e", "alarms", "edge")
 
 
+OPTIONS = {"edge": ("devices", "seconds", "peers", "faults", "cases", "write"), "detect": ("write", "small")}
+"""Options by benchmark."""
+
+
 def run_bench(which: str, *, as_json: bool, options: dict[str, Any] | None = None) -> int:
-    """Figures on standard output. `options` are those of `edge`, the only one that has any; None: not given.
+    """Figures on standard output. `options`: None or False is not given.
 
     Raises BadInput for an unknown one, for options that it does not have, and outside of a checkout.
     """
     given = {k: v for k, v in (options or {}).items() if v not in (None, False)}
     if which not in KNOWN:
         raise BadInput(f"there is no benchmark {which!r}", field="which", hint=f"one of {', '.join(KNOWN)}")
-    if given and which != "edge":
+    strange = [name for name in given if name not in OPTIONS.get(which, ())]
+    if strange:
+        has = ", ".join(f"--{name}" for name in OPTIONS.get(which, ())) or "none"
         raise BadInput(
-            f"{which} has no options", field=f"--{next(iter(given))}", hint="they belong to `edge`"
+            f"{which} has no option --{strange[0]}", field=f"--{strange[0]}", hint=f"{which} has: {has}"
         )
     if not (ROOT / "benchmarks").is_dir():
         raise BadInput("benchmarks come with the source, not with the wheel", hint="run it in a checkout")
@@ -35,7 +41,13 @@ def run_bench(which: str, *, as_json: bool, options: dict[str, Any] | None = Non
         edge = importlib.import_module("benchmarks.edge.main")
         edge.run(as_json=as_json, write=bool(given.pop("write", False)), plan=edge.plan_of(**given))
         return 0
-    result: dict[str, Any] = importlib.import_module(f"benchmarks.bench_{which}").run()
+    result: dict[str, Any]
+    if which == "detect":
+        said = Console(stderr=True)
+        scoreboard = importlib.import_module("benchmarks.scoreboard")
+        result = scoreboard.run(say=lambda text: said.print(text, markup=False), **given)
+    else:
+        result = importlib.import_module(f"benchmarks.bench_{which}").run()
     if as_json:
         say(result)
         return 0

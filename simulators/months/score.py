@@ -238,9 +238,9 @@ def random_alarms(count: int, telling: Telling) -> list[Alarm]:
 
 
 def constant(telling: Telling) -> list[Alarm]:
-    """An alarm on every asset all the time, announced anew every day (every five minutes of a short act)."""
+    """An alarm on every asset all the time, announced anew every day (every 20 s of a short act)."""
     span = telling.until - telling.cast.start
-    every = DAY if span > 10 * DAY else 300_000
+    every = DAY if span > 10 * DAY else 20_000
     times = range(telling.cast.start + 1, telling.until, every)
     return [("all-ones", name, t) for name in telling.cast.names for t in times]
 

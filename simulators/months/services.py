@@ -61,7 +61,8 @@ class EnergyMeters(Columns):
     def move(self) -> None:
         """Count energy; the counter begins anew at its end."""
         evening = 9.0 if self.clock_h >= DUSK or self.clock_h < DAWN else 0.0
-        self.kw = self.toward(self.kw, self.base + self.swing * evening, 60.0)
+        left_on = 8.0 * self.amid("night_load") * (self.clock_h < 6.0)
+        self.kw = self.toward(self.kw, self.base + self.swing * evening + left_on, 60.0)
         step = np.where(self.amid("meter_stuck"), 0.0, self.kw * self.dt / 3600)
         fresh = self.amid("meter_reset") & ~self.reset
         jump = self.amid("meter_jump") & ~self.jumped

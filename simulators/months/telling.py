@@ -31,7 +31,7 @@ LONG_S = 2 * 3600.0
 """A sign that may take longer than this is told with steps of a minute."""
 FAST_S: Mapping[str, float] = {"lift": LIFT_S, "generator": GENERATOR_S}
 STEP_S: Mapping[str, float] = {"sump": 30.0}
-SEASON_S: Mapping[str, float] = {"sump": 60.0}
+SEASON_S: Mapping[str, float] = {"sump": 60.0, "lift": 600.0}
 SLOW_S = 300.0
 ACT_S, FINE_S, BEAT_S = 10.0, 2.0, 20.0
 FINE = ("hunting",)

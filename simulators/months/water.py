@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from simulators.months.chance import F8
-from simulators.months.columns import Bool, Columns, Tag, state
+from simulators.months.columns import Bool, Columns, Tag, Value, state
 from simulators.plant.water import (
     FILL_M3H,
     FILL_OFF,
@@ -171,7 +171,7 @@ class Waters(Columns):
         for name, value in (
             ("in_p", self.in_p), ("out_p", self.p + hunts + 0.003 * self.fault("sensor_replaced")),
             ("set_p", SET_P), ("tank_level", self.tank), ("flow", self._flow()), ("total", self.total),
-            ("turbidity", self.turb), ("cl", self.cl), ("ph", 7.35 + 1.6 * self.fault("ph_off")),
+            ("turbidity", self.turb), ("cl", self.cl), ("ph", self._ph()),
             ("room_temp", 15 + 0.4 * self.outside_c), ("door", stained),
             ("room_flood", self.amid("burst") | self.amid("room_flood")),
             ("power", ~self.amid("room_power")),
@@ -184,9 +184,13 @@ class Waters(Columns):
             self.put(f"ws.pump{k}.fault", self.down[k - 1])
             self.put(f"ws.pump{k}.auto", 1.0 if k != 2 else ~self.amid("ws_pump_manual"))
             self.put(f"ws.pump{k}.freq", freq)
-            amps = (22.0 * (freq / 50.0) ** 2 + 1.2) * self.friction * suction
+            rubs = 1.0 + 0.3 * self.worn("pump_bearing") * (k == 1)
+            amps = (22.0 * (freq / 50.0) ** 2 + 1.2) * self.friction * suction * rubs
             self.put(f"ws.pump{k}.current", amps * on)
             self.put(f"ws.pump{k}.starts", self.starts[k - 1])
+
+    def _ph(self) -> Value:
+        return 7.35 + 1.6 * self.fault("ph_off") + 1.1 * self.worn("ph_drift")
 
     def _hunting(self) -> F8 | float:
         """A drive that hunts: up to ±0.05 MPa with a period of 8 to 20 s."""

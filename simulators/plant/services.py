@@ -67,10 +67,16 @@ class EnergyMeter(Unit):
         """Count energy."""
         self.live = around.normal
         evening = 9.0 if around.hour >= DUSK or around.hour < DAWN else 0.0
-        self.kw = toward(self.kw, 31.0 + evening if self.live else 0.0, 8.0, around.dt)
+        self.kw = toward(
+            self.kw, 31.0 + evening + self._left_on(around.hour) if self.live else 0.0, 8.0, around.dt
+        )
         self.kwh, self.handled = tampered(self, self.kwh, self.handled)
         if not self.fault("meter_stuck"):
             self.kwh += self.kw * around.dt / 3600
+
+    def _left_on(self, hour: float) -> float:
+        """KW of what nobody switched off for the night."""
+        return 8.0 if hour < 6.0 and self.fault("night_load") else 0.0
 
     def values(self) -> dict[str, float]:
         """Energy in kWh, power in kW."""

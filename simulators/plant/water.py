@@ -175,6 +175,7 @@ class Water(Unit):
         if n not in self.running:
             return 0.0
         jam = (1.0 + 0.4 * self.fault("pump_stall")) * (0.42 if self.fault("dry_run") else 1.0)
+        jam *= 1.0 + 0.3 * self.fault("pump_bearing") * (n == 1)
         return (22.0 * (self.freq[n] / 50.0) ** 2 + 1.2) * jam + self.noise(f"a{n}", 0.08)
 
     def _hunting(self) -> float:
@@ -195,7 +196,7 @@ class Water(Unit):
             "ws.total": self.total,
             "ws.turbidity": max(0.0, self.turbidity + n("ntu", 0.006)),
             "ws.cl": max(0.0, self.chlorine + n("cl", 0.004)),
-            "ws.ph": 7.35 + 1.6 * self.fault("ph_off") + n("ph", 0.01),
+            "ws.ph": 7.35 + 1.6 * self.fault("ph_off") + 1.1 * self.fault("ph_drift") + n("ph", 0.01),
             "ws.room_flood": float(self.flood_s > 25.0 or self.drowned_s > 0 or self.fault("room_flood") > 0),
             "ws.room_temp": 23.0 + n("room", 0.1),
             "ws.door": float(self.fault("room_door") > 0),

@@ -71,7 +71,7 @@ def _stands_alone(alarm: Alarm, labels: Scenario) -> bool:
     return matches(alarm, labels.root) and alarm.candidates[0]["alarm"] == alarm.id
 
 
-def _tell(name: str, seed: int) -> Result:
+def tell(name: str, seed: int) -> Result:
     loaded = load_scenario(name)
     start = MIDNIGHT + (loaded.scenario.start_ms - MIDNIGHT) % 86_400_000
     story = Story(Simulation(LAYOUT, seed, start, loaded))
@@ -108,7 +108,7 @@ def _unplug(story: Story, now: Ms) -> None:
 @cache
 def results() -> list[Result]:
     """All cascades, each with every seed."""
-    told = [_tell(name, seed) for name in STORIES for seed in SEEDS]
+    told = [tell(name, seed) for name in STORIES for seed in SEEDS]
     told += [_split(seed, _cut, "network_split") for seed in SEEDS]
     return told + [_split(seed, _unplug, "line_unplugged") for seed in SEEDS]
 
