@@ -11,7 +11,6 @@ import typer
 
 from gateway.cli_edges import JsonOpt
 from gateway.errors import BadInput
-from gateway.model import Ms
 
 SHOWN = 40
 """Alarms that the terminal shows; all are in the files and in the JSON."""
@@ -122,7 +121,8 @@ def _zone(name: str) -> tzinfo:
         raise BadInput(f"{name!r} is no time zone", field="--tz", hint="such as Asia/Shanghai") from e
 
 
-def _time(text: str, field: str, zone: tzinfo) -> Ms | None:
+def _time(text: str, field: str, zone: tzinfo) -> int | None:
+    """ms UTC; None for no text."""
     if not text:
         return None
     try:
