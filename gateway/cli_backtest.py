@@ -122,7 +122,7 @@ def _zone(name: str) -> tzinfo:
 
 
 def _time(text: str, field: str, zone: tzinfo) -> int | None:
-    """ms UTC; None for no text."""
+    """A time in ms UTC; None for no text."""
     if not text:
         return None
     try:
