@@ -14,10 +14,10 @@ from alerts.alarms_state import Alarm
 from alerts.calendars import ALWAYS, Calendar
 from alerts.checklists import Templates
 from alerts.downtime import down, up
+from alerts.due import Due
 from alerts.escalation import meet, next_at, sensor_normal_since, set_due, unmeet
 from alerts.matrix import Duty, Matrix
 from alerts.orders_clock import run
-from alerts.due import Due
 from alerts.orders_state import (
     AT_WORK,
     EVENT_OF,

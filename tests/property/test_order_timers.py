@@ -8,10 +8,10 @@ import hypothesis.strategies as st
 from hypothesis import given, settings
 
 from alerts.desk import Dispatch
+from alerts.due import Due
 from alerts.notices_repeat import AGAIN, REPEAT_MS, CallBook
 from alerts.orders import KEEP_MS, OrderBook
 from alerts.orders_clock import run
-from alerts.due import Due
 from alerts.orders_state import WAITING
 from gateway.errors import BadInput, Refused
 from gateway.model import Actor, Command, Event, Ms
