@@ -139,6 +139,10 @@ class Columns(ABC):
         """A change inside this step, `after_s` from its beginning (0 ≤ after_s < dt)."""
         t = self.now - round(self.dt * 1000) + np.round(np.broadcast_to(after_s, who.shape) * 1000)
         values = np.broadcast_to(np.asarray(value, np.float64), who.shape)
+        for kind in self._forced:
+            if tag in KINDS[kind].forces:  # the point says something else meanwhile
+                free = ~self.amid(kind)[who]
+                who, t, values = who[free], t[free], values[free]
         self._early.append((self.row[tag], who, t.astype(np.int64), values))
 
     def wander(self, x: F8, name: str, sigma: Value, tau_s: float) -> F8:

@@ -78,9 +78,10 @@ class Sumps(Columns):
         inflow = self.seep * np.maximum(0.3, use + self.damp) * grown + RAIN_M3H * self.rain
         back = np.minimum(self.back_s, self.dt) / self.dt
         self.back_s = np.maximum(0.0, self.back_s - self.dt)
-        share = np.where(self.amid("check_valve_sump"), 0.9 + 0.08 * self.fault("check_valve_sump"), 0.0)
+        share = np.where(self.amid("check_valve_sump"), 0.97 + 0.02 * self.fault("check_valve_sump"), 0.0)
         inflow = inflow + back * share * (START_M - STOP_M) * PIT_M2 * 3600 / BACK_S
-        inflow = inflow + self.amid("both_needed") * (73.0 + 4.0 * self.fault("both_needed"))
+        much = self.able.sum(axis=0) * (0.9 + 0.06 * self.fault("both_needed"))
+        inflow = inflow + self.amid("both_needed") * (much - self.seep)
         high = self.amid("sump_high") | (np.asarray(self.fault("float_stuck")) >= 0.5)
         inflow = inflow + SURGE_M3H * (high & (self.level < self._top()))
         return inflow + 120.0 * self.fault("sump_pumps_fail")

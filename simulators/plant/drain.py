@@ -41,7 +41,7 @@ class Sump(Unit):
         seep = SEEP_M3H * (1 + 2.0 * self.fault("seepage"))
         inflow = seep + RAIN_M3H * around.rain + 120.0 * broken + self._back(around.dt)
         if self.fault("both_needed"):
-            inflow += 73.0 + 4.0 * self.fault("both_needed")
+            inflow += 2 * PUMP_M3H * (0.9 + 0.06 * self.fault("both_needed"))
         if surge and self.level < top:
             inflow += SURGE_M3H
         able = around.essential and not broken
@@ -67,7 +67,7 @@ class Sump(Unit):
         if self.back_s <= 0:
             return 0.0
         self.back_s -= dt
-        share = 0.9 + 0.08 * self.fault("check_valve_sump")
+        share = 0.97 + 0.02 * self.fault("check_valve_sump")
         return share * (START_M - STOP_M) * PIT_M2 * 3600 / BACK_S
 
     def _works(self) -> float:
