@@ -77,19 +77,22 @@ class Block(ABC):
         """Readings of many series."""
         if not self.links.any or not len(feed.t):
             return
-        t, v = feed.t, feed.v
+        kernel = fast.compiled(self.KERNEL)
         if self.links.solo:
             run, row, _ = self.links.expand(feed.at)
-            runs = Runs(row, feed.begin[run], feed.end[run], feed.no_role, t, v)
+            if kernel is None and feed.once:
+                self._apart(row, np.zeros(len(row), np.int64), feed.t[run], feed.v[run])
+                return
+            runs = Runs(row, feed.begin[run], feed.end[run], feed.no_role, feed.t, feed.v)
         else:
             runs = self._merged(feed)
-        if not len(runs.row):
-            return
-        kernel = fast.compiled(self.KERNEL)
-        if kernel is None:
-            self._in_rounds(runs)
-        else:
+            if kernel is None and len(runs.row) == len(runs.t):
+                self._apart(runs.row, runs.role, runs.t, runs.v)
+                return
+        if kernel is not None:
             self._by_kernel(kernel, runs)
+        elif len(runs.row):
+            self._in_rounds(runs)
 
     def _merged(self, feed: Feed) -> Runs:
         """What several series say to one row, in order of time and arrival."""
@@ -116,28 +119,32 @@ class Block(ABC):
 
     def _part(self, runs: Runs) -> None:
         row, begin, end, role, t, v = runs
-        event = spread(begin, end)
-        length = end - begin
-        once = len(row) == int(length.sum())
-        r = row if once else np.repeat(row, length)
-        one = (r, role[event], t[event], v[event])
-        calm = self._calm(*one)
+        event, length = spread(begin, end), end - begin
+        r, at, times, values = np.repeat(row, length), role[event], t[event], v[event]
+        calm = self._calm(r, at, times, values)
         if calm is not None:
-            if calm.all():
-                self._pass(*one)
-                return
-            stirred = ~calm if once else np.logical_or.reduceat(~calm, np.cumsum(length) - length)
+            stirred = np.logical_or.reduceat(~calm, np.cumsum(length) - length)
             rest = ~np.repeat(stirred, length)
-            self._pass(*(column[rest] for column in one))
-            row, begin, end, once = row[stirred], begin[stirred], end[stirred], False
-        if once:
-            self._round(*one)
-            return
+            self._pass(r[rest], at[rest], times[rest], values[rest])
+            row, begin, end = row[stirred], begin[stirred], end[stirred]
         while len(row):
             self._round(row, role[begin], t[begin], v[begin])
             begin = begin + 1
             more = begin < end
             row, begin, end = row[more], begin[more], end[more]
+
+    def _apart(self, row: I8, role: I8, t: I8, v: F8) -> None:
+        """One sample of each of these different rows."""
+        for k in range(0, len(row), PART):
+            part = slice(k, k + PART)
+            some, at, times, values = row[part], role[part], t[part], v[part]
+            calm = self._calm(some, at, times, values)
+            if calm is not None:
+                self._pass(some[calm], at[calm], times[calm], values[calm])
+                left = ~calm
+                some, at, times, values = some[left], at[left], times[left], values[left]
+            if len(some):
+                self._round(some, at, times, values)
 
     def _round(self, r: I8, role: I8, t: I8, v: F8) -> None:
         left = self._quick(r, role, t, v)
@@ -311,6 +318,13 @@ class Timers(Block):
             self._write(r, active, np.where(flip, FAR, due))
             self.change(r, self._rank(active), at)
 
+    def _ripen(self, r: I8, t: I8) -> None:
+        """Let mature what is due by `t`, as far as it is proven."""
+        ripe = self.next[r] <= t
+        if ripe.any():
+            r = r[ripe]
+            self.settle(r, np.minimum(t[ripe], self.proven(r)))
+
     def _write(self, r: I8, active: Bool, due: I8) -> None:
         self.active[:, r] = active
         self.due[:, r] = due
@@ -324,7 +338,7 @@ class Timers(Block):
 
     def begin(self, r: I8, role: I8, t: I8) -> Bool:
         """Hold the old values up to `t`; says which rows were without proof before it."""
-        self.settle(r, np.minimum(t, self.proven(r)))
+        self._ripen(r, t)
         gapped: Bool = t - self.seen[role, r] > self.gap[role, r]
         return gapped
 
@@ -341,7 +355,7 @@ class Timers(Block):
         due = np.where(wanted, np.where(due < FAR, due, start), FAR)
         self._write(r, active, due)
         self.seen[role, r] = np.maximum(self.seen[role, r], t)
-        self.settle(r, np.minimum(t, self.proven(r)))
+        self._ripen(r, t)
 
     def tick(self, t: Ms, now: Ms, of: Bool | None) -> None:
         """Pending delays run out as far as the values they rest on are proven."""

@@ -80,13 +80,15 @@ class Links:
 class Feed:
     """Readings in order of (series, time, arrival), cut into runs of one series each.
 
-    at: position of the series, of each run · begin, end: where the run lies in the columns `t` and `v`.
+    at: position of the series, of each run · begin, end: where the run lies in the columns `t` and `v` ·
+    once: no series has more than one.
     """
 
     def __init__(self, at: I8, t: I8, v: F8, arrival: I8) -> None:
         self.t, self.v, self._arrival, self._of = t, v, arrival, at
         self.no_role = np.zeros(len(t), np.int64)
         self.at, self.begin, self.end = runs(at)
+        self.once = len(self.at) == len(at)
 
     @cached_property
     def arrived(self) -> tuple[I8, I8, F8]:
@@ -102,7 +104,9 @@ def runs(key: I8) -> tuple[I8, I8, I8]:
     first = np.ones(len(key), np.bool_)
     first[1:] = key[1:] != key[:-1]
     begin = np.flatnonzero(first)
-    return key[begin], begin, np.append(begin[1:], len(key))[: len(begin)]
+    end = np.empty(len(begin), np.int64)
+    end[:-1], end[-1:] = begin[1:], len(key)
+    return key[begin], begin, end
 
 
 def spread(begin: I8, end: I8) -> I8 | slice:
