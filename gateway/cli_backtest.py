@@ -30,10 +30,16 @@ def backtest(
         typer.Argument(metavar="FILE.csv…", help="timestamp,value, or wide with a named column per channel"),
     ] = None,
     detector: Annotated[
-        str, typer.Option(help="baseline, channels, threshold, random or ones; without: by the columns")
+        str,
+        typer.Option(
+            help="baseline, channels, night_flow, threshold, random or ones; without: by the columns"
+        ),
     ] = "",
     fit: Annotated[int, typer.Option(help="channels: so many first rows are healthy (400)")] = 0,
     threshold: Annotated[float, typer.Option(help="score from which on it is an alarm")] = 0.5,
+    minus: Annotated[
+        str, typer.Option(metavar="A,B", help="night_flow: channels that leave the zone or fill a tank")
+    ] = "",
     ignore: Annotated[str, typer.Option(metavar="A,B", help="columns that are no channels")] = "",
     tz: Annotated[str, typer.Option(help="zone of times that name none, such as Asia/Shanghai")] = "UTC",
     site: Annotated[
@@ -58,7 +64,7 @@ def backtest(
     if site is None:
         if data is not None or rule or start or end:
             raise BadInput("is missing", field="--site", hint="--data, --rule, --from and --to belong to it")
-        _files(files or [], detector, (fit, threshold, ignore, zone, lang), out, as_json)
+        _files(files or [], detector, (fit, threshold, ignore, minus, zone, lang), out, as_json)
     else:
         if detector or fit:
             raise BadInput("does not go with --site", field="--detector", hint="leave one of them out")
@@ -68,7 +74,7 @@ def backtest(
 def _files(
     files: list[Path],
     detector: str,
-    how: tuple[int, float, str, tzinfo, str],
+    how: tuple[int, float, str, str, tzinfo, str],
     out: Path | None,
     as_json: bool,
 ) -> None:
@@ -76,9 +82,9 @@ def _files(
 
     if not files:
         raise BadInput("no file", field="FILE.csv", hint="steward backtest pump.csv, or --site with --data")
-    fit, threshold, ignore, zone, lang = how
-    ignored = tuple(x for x in ignore.split(",") if x)
-    options = backtest_files.Options(detector, fit, threshold, zone, ignored, lang)
+    fit, threshold, ignore, minus, zone, lang = how
+    ignored, out_of = (tuple(x.strip() for x in names.split(",") if x) for names in (ignore, minus))
+    options = backtest_files.Options(detector, fit, threshold, zone, ignored, out_of, lang)
     with _progress(as_json) as told:
         result = backtest_files.run(files, options, out, told)
     _show_files(result, as_json)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from alerts.backtest import ALARM, DETECTORS, expectations, explain_channels, score, score_channels
 from alerts.detect.calibrate import BLOCK
+from alerts.detect.night import night_changes
 from alerts.detect.series import usual_step
 from alerts.sentences_hour import rare
 from gateway.adapters.csv_series import HINTS, WORDS, Table, read_table
@@ -25,6 +26,8 @@ Bool = NDArray[np.bool_]
 
 CHANNELS = "channels"
 """The detector that judges all channels of a wide file together."""
+NIGHT = "night_flow"
+"""The detector of leaks: what flows into a zone by night, all channels of a file added up."""
 WIDE = 3
 """Channels from which on they are judged together unless told otherwise."""
 FIT = 400
@@ -37,7 +40,8 @@ class Options:
     """How files are read and judged.
 
     detector: "" chooses by the number of channels · fit: rows that teach `channels`; 0: chosen · threshold:
-    of scores that count as alarms, for the detectors of one series · language: of `why`, zh or en.
+    of scores that count as alarms, for the detectors of one series · minus: channels that leave the zone or
+    fill a tank (`night_flow`) · language: of `why`, zh or en.
     """
 
     detector: str = ""
@@ -45,10 +49,11 @@ class Options:
     threshold: float = ALARM
     zone: tzinfo = UTC
     ignore: tuple[str, ...] = ()
+    minus: tuple[str, ...] = ()
     language: str = "en"
 
     def __post_init__(self) -> None:
-        known = [*sorted(DETECTORS), CHANNELS]
+        known = [*sorted(DETECTORS), CHANNELS, NIGHT]
         if self.detector and self.detector not in known:
             raise BadInput(
                 f"{self.detector!r} is unknown", field="--detector", hint=f"known: {', '.join(known)}"
@@ -135,6 +140,9 @@ def judge(table: Table, options: Options, path: Path, name: str) -> Iterator[Jud
     if detector == CHANNELS:
         yield _together(table, options, path, name)
         return
+    if detector == NIGHT:
+        yield _by_night(table, options, path, name)
+        return
     for k, channel in enumerate(table.names):
         own = name if len(table.names) == 1 else f"{name}.{channel.replace('/', '_')}"
         yield _alone(table.t, table.values[:, k], options, detector, (own, channel))
@@ -193,6 +201,51 @@ def _off(channel: str, value: float, expected: float, language: str) -> str:
     if language == "zh":
         return f"{channel} 为 {value:.6g}，按其他通道应约为 {expected:.6g}"
     return f"{channel} is {value:.6g}; the other channels say about {expected:.6g}"
+
+
+def _by_night(table: Table, options: Options, path: Path, name: str) -> Judged:
+    """An alarm where a rise of the night flow is found: the first sample after that night's window."""
+    unknown = [c for c in options.minus if c not in table.names]
+    if unknown:
+        known = ", ".join(table.names)
+        raise BadInput("is no channel", file=str(path), line=1, field=unknown[0], hint=f"there are {known}")
+    signs = [-1.0 if c in options.minus else 1.0 for c in table.names]
+    order = np.argsort(table.t, kind="stable")
+    local = _local(table.t[order], options.zone)
+    n = len(local)
+    zone = Judged(
+        name,
+        [""] * n,
+        table.t[order],
+        table.values[order] @ np.array(signs),
+        np.zeros(n),
+        np.zeros(n, np.bool_),
+        [""] * n,
+    )
+    for change in night_changes(local, table.values[order], signs=signs):
+        at = min(int(np.searchsorted(local, change.t)), n - 1)
+        if change.rise > 0:
+            zone.score[at] = 0.5 + 0.5 * change.rise / (change.rise + abs(change.expected))
+            zone.alarm[at] = True
+            zone.why[at] = _leak(change.value, change.expected, change.rise, options.language)
+    return zone
+
+
+def _local(t: NDArray[np.int64], zone: tzinfo) -> NDArray[np.int64]:
+    """Times as a clock on site shows them, ms."""
+    hours, place = np.unique(t // 3_600_000, return_inverse=True)
+    offsets = [datetime.fromtimestamp(h * 3600, zone).utcoffset() for h in hours.tolist()]
+    shifts = np.array([round(o.total_seconds() * 1000) if o else 0 for o in offsets], np.int64)
+    moved: NDArray[np.int64] = t + shifts[place]
+    return moved
+
+
+def _leak(value: float, expected: float, rise: float, language: str) -> str:
+    if language == "zh":
+        return f"夜间流量 {value:.6g}，平时约 {expected:.6g}，三夜以来持续高出约 {rise:.6g}"
+    return (
+        f"night flow {value:.6g} where about {expected:.6g} is usual; about {rise:.6g} more for three nights"
+    )
 
 
 def _stretches(j: Judged) -> Iterator[Stretch]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import orjson
@@ -99,6 +100,23 @@ def test_a_wide_file_is_judged_together_and_names_the_channel(tmp_path: Path) ->
     alone = run([path], Options("baseline"), tmp_path / "alone")
     assert [s["series"] for s in alone["series"]] == ["loop.p", "loop.q", "loop.i"]
     assert len(read(tmp_path / "alone/loop.q.csv")) == n
+
+
+def test_a_leak_is_found_in_the_balance_of_a_zone_by_night(tmp_path: Path) -> None:
+    t = T0 + np.arange(0, 60 * 86_400_000, 600_000)
+    hour = (t / 3_600_000 + 8) % 24
+    noise = np.random.default_rng(5)
+    tank = np.where((hour < 6) & (noise.random(len(t)) < 0.5), 40.0, 0.0)  # filled by night, now and then
+    leak = np.where(t >= T0 + 40 * 86_400_000, 6.0, 0.0)
+    inflow = 20 + 30 * (hour > 6) + tank + leak + noise.normal(0, 1, len(t))
+    path = written(tmp_path / "zone.csv", t, inflow=np.round(inflow, 3), tank=tank)
+    options = Options("night_flow", zone=ZoneInfo("Asia/Shanghai"), minus=("tank",))
+    result = run([path], options, tmp_path / "out")
+    assert len(read(tmp_path / "out/zone.csv")) == len(t)
+    assert [a["from"][:10] for a in result["alarms"]] == ["2026-11-03"]  # the third night of the leak
+    assert "about 5.9295 more" in result["alarms"][0]["why"]
+    with pytest.raises(BadInput, match="pump: is no channel"):
+        run([path], Options("night_flow", minus=("pump",)), None)
 
 
 def test_files_of_one_name_do_not_overwrite_each_other(tmp_path: Path) -> None:
