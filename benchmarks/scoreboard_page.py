@@ -128,6 +128,7 @@ LIMITS = """
 - Simulated assets are as good as their models (`simulators/months`): physics-lite; one reading in five
   minutes in a season (a minute in sump pits; transitions at their true instants), every ten seconds in an
   act. No real estate was measured.
+- Contacts and trips of lifts and generators come at their true instants, what they measure once a minute.
 - Faults come one at a time here; cascades and their roots are told on the plant in ticks of 200 ms.
 - The models, the look-alikes and the rules come from the same house. A fault that nobody here thought of is
   not in the table. The public series were made by others.
@@ -172,7 +173,7 @@ def _goals(board: Board) -> list[str]:
 def _detectors(board: Board) -> list[str]:
     labels = {
         "steward": "default rules",
-        "threshold": "bare thresholds (same limits, no delay, no dead band)",
+        "threshold": "bare thresholds (same limits and contacts, no delay, no dead band)",
         "chance": "chance, as many alarms as the rules",
         "all-ones": "always in alarm",
     }

@@ -20,6 +20,8 @@ from simulators.months.chance import F8, Dice, gauss, hashed
 from simulators.plant.base import SITE_OFFSET_MS
 
 ESTATE = "months"
+PROMPT_MS = 500
+"""So soon after its onset a contact that a fault forces is read."""
 Index = NDArray[np.int64]
 Any_ = NDArray[Any]
 Value = Any_ | float
@@ -71,6 +73,7 @@ class Columns(ABC):
         self.now: Ms = cast.start
         self.dice = Dice(cast.seeds, cast.names)
         self._forced = [k for k in dict.fromkeys(p.kind for p in cast.plot) if k in KINDS and KINDS[k].forces]
+        self._was_forced: dict[str, Bool] = {}
         self.troubles = Troubles(self.n, cast.plot)
         self._nobody: Bool = np.zeros(self.n, np.bool_)
         self.row = {tag.name: k for k, tag in enumerate(self.tags)}
@@ -199,8 +202,12 @@ class Columns(ABC):
     def _force(self) -> None:
         for kind in self._forced:
             who = self.amid(kind)
+            began = np.flatnonzero(who & ~self._was_forced.get(kind, self._nobody))
+            self._was_forced[kind] = who.copy()
+            t = np.full(len(began), self.now - round(self.dt * 1000) + PROMPT_MS)
             for tag, value in KINDS[kind].forces.items():
                 self.v[self.row[tag]] = np.where(who, value, self.v[self.row[tag]])
+                self._early.append((self.row[tag], began, t, np.full(len(began), value)))
 
     def _measured(self) -> F8:
         bits = hashed(self._keys, self.dice.step)

@@ -84,7 +84,8 @@ class Sumps(Columns):
         inflow = inflow + self.amid("both_needed") * (much - self.seep)
         high = self.amid("sump_high") | (np.asarray(self.fault("float_stuck")) >= 0.5)
         inflow = inflow + SURGE_M3H * (high & (self.level < self._top()))
-        return inflow + 120.0 * self.fault("sump_pumps_fail")
+        out: F8 = inflow + 120.0 * self.fault("sump_pumps_fail")
+        return out
 
     def _shower(self) -> F8:
         """Ordinary rain: on one day of four, up to six hours, at most half of one pump."""

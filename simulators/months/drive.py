@@ -28,6 +28,7 @@ MODELS: Mapping[str, type[Columns]] = {
 }  # fmt: skip
 """Assets in columns by the name of their plant model."""
 
+CONTACT_S = 60.0
 BATCH = 12_000
 """So many readings go to the engine at once, at least one step of all assets."""
 
@@ -41,13 +42,17 @@ class Run:
 
 
 def plain(rules: Iterable[Rule]) -> list[Rule]:
-    """The same limits and contacts as bare thresholds: no delay, no dead band, and no other kind of rule."""
+    """The same limits and contacts as bare thresholds: no delay, no dead band, and no other kind of rule.
+
+    A contact whose rule waits longer than a minute (a door that stands open) means nothing without the wait
+    and is left out.
+    """
     found: list[Rule] = []
     for rule in rules:
         if isinstance(rule, Limit):
             bare = replace(rule, on_delay_s=0.0, on_delay_outer_s=None, off_delay_s=0.0, deadband=0.0)
             found.append(bare)
-        elif isinstance(rule, Digital):
+        elif isinstance(rule, Digital) and rule.on_delay_s <= CONTACT_S:
             found.append(replace(rule, on_delay_s=0.0, off_delay_s=0.0))
     return found
 

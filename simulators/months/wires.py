@@ -36,14 +36,24 @@ class Wires:
         keys = np.asarray(columns.dice.keys[who] ^ tags ^ batch.t.astype(np.uint64), np.uint64)
         chance = uniform(hashed(keys, 0))
         keep = self._heard(who, batch, columns)
-        t = batch.t + ROUND_MS * (chance < self.missed)
+        alone = self._alone(series, batch, columns)
+        t = batch.t + ROUND_MS * (alone & (chance < self.missed))
         odd = 1 - chance
-        refused = keep & (odd < self.refused)
+        refused = keep & alone & (odd < self.refused)
         again = keep & (odd >= self.refused) & (odd < self.refused + self.twice)
         first = Samples(batch.series, t, batch.v, batch.q)[keep & ~refused]
         bad = Samples(batch.series, t, batch.v, np.full(len(t), BAD, np.uint8))[refused]
         better = Samples(batch.series, t + ROUND_MS, batch.v, batch.q)[refused]
         return Samples.concat([first, Samples(batch.series, t, batch.v, batch.q)[again], bad, better])
+
+    def _alone(self, series: Any_, batch: Samples, columns: Columns) -> Any_:
+        """Readings that may come a round later: none of the same point comes before that."""
+        order = np.lexsort((batch.t, series))
+        s, t = series[order], batch.t[order]
+        soon = np.append((s[1:] == s[:-1]) & (t[1:] - t[:-1] <= ROUND_MS), False)
+        alone = np.empty(len(series), np.bool_)
+        alone[order] = ~soon & (t + ROUND_MS <= columns.now)
+        return alone
 
     def _heard(self, who: Any_, batch: Samples, columns: Columns) -> Any_:
         keep = np.ones(len(batch), np.bool_)

@@ -33,7 +33,8 @@ def test_no_life_safety_case_is_missed() -> None:
 
 def test_the_rules_are_better_than_what_knows_nothing() -> None:
     by = figures(board())["any_alarm"]
-    assert by["steward"]["f1"] > 2 * by["threshold"]["f1"]
+    assert by["steward"]["f1"] > by["threshold"]["f1"] + 0.1
+    assert by["steward"]["false_per_asset_month"] < by["threshold"]["false_per_asset_month"]
     assert by["steward"]["f1"] > 3 * by["chance"]["f1"]
     assert by["all-ones"]["recall"] == 1.0
     assert by["all-ones"]["precision"] < 0.2
