@@ -25,7 +25,7 @@ from gateway.adapters.children import Child, Supervisor
 from gateway.adapters.tls import TlsPlaces
 from gateway.app.client import Client
 from gateway.app.context import DEMO, ClockOrigin, Places
-from gateway.app.demo_cast import SCENARIO, Cast
+from gateway.app.demo_cast import SCENARIO, Cast, plays
 from gateway.app.edge_orders import orders
 from gateway.app.guard import refuse_second
 from gateway.app.lan import PhoneCodes, certify, lan_address
@@ -138,11 +138,13 @@ async def _demo(
         async with station(setup, run, origin) as here:
             client = Client(here.url, TlsPlaces(folder).trusted())
             story = Story(setup, console, here.url)
-            phone = PhoneCodes(here.url, address, console) if address else None
+            cast = options.cast and options.scenario == SCENARIO
+            taken = plays if cast else lambda _order: False
+            phone = PhoneCodes(here.url, address, console, taken) if address else None
             demo = Demo(here, options, client, passwords, truth, str(ready["control"]), story, began, phone)
             admin = next(p.id for p in setup.site.file.people if p.role == "admin")
             await _until_in(demo, admin)
-            if options.cast and options.scenario == SCENARIO:
+            if cast:
                 demo.cast = _cast(demo, console)
             await send(demo.control, {"do": "begin"})
             try:

@@ -151,6 +151,11 @@ class Cast:
             return self._people[who]
 
 
+def plays(order: Mapping[str, Any]) -> bool:
+    """Whether somebody of the cast is to work on this order."""
+    return any(order["party"] == p.party and fnmatchcase(str(order["asset"]), p.asset) for p in PARTS)
+
+
 def fits(part: Part, event: Mapping[str, Any]) -> bool:
     """Whether the event is the part's cue."""
     data = event.get("data") or {}

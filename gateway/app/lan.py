@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import ipaddress
 import socket
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from gateway.model import Ms
 
 PROBE = ("192.0.2.1", 9)
 """An address of the block for documentation (RFC 5737); nothing is sent to it."""
-HOURS = 8
+HOURS, WAITING = 8, 50
 DARK = "bright_white on black"
 """The code's light modules are drawn in the foreground."""
 
@@ -54,11 +55,13 @@ def qr(text: str) -> str:
 class PhoneCodes:
     """Tells how a phone comes in: the technician's page at once, the first job as soon as there is one."""
 
-    def __init__(self, url: str, address: str, console: Console) -> None:
-        """url: where the pages listen, with the port."""
+    def __init__(
+        self, url: str, address: str, console: Console, taken: Callable[[dict[str, Any]], bool]
+    ) -> None:
+        """url: where the pages listen, with the port · taken: orders that somebody else will work on."""
         parts = urlsplit(url)
         self.base = f"{parts.scheme}://{address}:{parts.port}"
-        self._console, self._told = console, False
+        self._console, self._taken, self._told = console, taken, False
 
     def warn(self) -> None:
         """That others are let in, where, and how a phone learns to trust the pages."""
@@ -74,10 +77,10 @@ class PhoneCodes:
         if self._told:
             return
         try:
-            waiting = client.get("/api/v1/orders", open="true", state="DISPATCHED", limit=1)["orders"]
-            if not waiting:
+            waiting = client.get("/api/v1/orders", open="true", state="DISPATCHED", limit=WAITING)["orders"]
+            order: dict[str, Any] | None = next((o for o in waiting if not self._taken(o)), None)
+            if order is None:
                 return
-            order: dict[str, Any] = waiting[0]
             body = {"name": "Demo", "firm": "Steward", "hours": HOURS}
             path = client.post(f"/api/v1/orders/{order['id']}/links", body)["path"]
         except (Retryable, Forbidden):

@@ -11,12 +11,14 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 import typer
 
 from gateway.errors import BadInput, Problems, StewardError
+
+T = TypeVar("T")
 
 _USAGE: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 """The base of what typer says about a wrong command line; where it lives depends on typer's version."""
@@ -75,10 +77,22 @@ def run_until_signalled(work: Coroutine[Any, Any, int | None]) -> int:
             return await task or 0
         return 0
 
+    if sys.version_info < (3, 12):
+        asyncio.wait_for = wait_for  # type: ignore[assignment]  # the stubs name generators too
     try:
         return asyncio.run(body())
     except BaseExceptionGroup as e:
         raise _first(e) from e
+
+
+async def wait_for(what: Awaitable[T], timeout: float | None) -> T:
+    """`asyncio.wait_for` as Python 3.12 has it. Raises TimeoutError.
+
+    That of 3.11 swallows a cancellation that arrives together with the answer. Client libraries wait with
+    it, so a signal in such a moment was lost and the process went on for ever.
+    """
+    async with asyncio.timeout(timeout):
+        return await what
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -88,6 +88,7 @@ def test_a_backup_under_load_restores_to_one_moment(tmp_path: Path) -> None:
         "edge/gw-1/outbox.db",
         "keys/report.key",
         "points.duckdb",
+        "roll/2023-11.parquet",
         "site/site.yaml",
         "state.db",
     ]
