@@ -334,7 +334,7 @@ def restore(
 
 @app.command(epilog="Examples: steward bench detect --small · steward bench edge --devices 20 --peers none")
 def bench(
-    which: Annotated[str, typer.Argument(metavar="detect|engine|store|e2e|alarms|edge")],
+    which: Annotated[str, typer.Argument(metavar="detect|engine|store|history|e2e|alarms|edge")],
     as_json: JsonOpt = False,
     devices: Annotated[int | None, typer.Option(min=1, max=2000, help="edge: how many (200)")] = None,
     seconds: Annotated[float | None, typer.Option(min=1, help="edge: of each window (20)")] = None,
