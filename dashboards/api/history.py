@@ -22,6 +22,7 @@ router = APIRouter(tags=["history"])
 
 DAY: Ms = 86_400_000
 LONGEST: Ms = 400 * DAY
+MOST_POINTS = 500
 MOST_READ = 50_000
 """So many events are looked through for one page."""
 PERSONAL = frozenset(
@@ -71,6 +72,32 @@ async def series(
         raise Problem(404, "problem.scope") from e
     body = await asyncio.to_thread(_read, caller.web.desk.samples, number, start, end, px)
     return reply({"point": point, "from": start, "to": end, **body})
+
+
+@router.get("/shares")
+async def shares(
+    caller: Annotated[Caller, Depends(need("view.wall"))],
+    point: Annotated[list[str], Query(max_length=MOST_POINTS, description="asset/tag, up to 500 of them")],
+    start: From,
+    end: To,
+) -> Response:
+    """How long each point was on (above 0), and how long its value was known, in ms within the period.
+
+    A value holds until the next one, for at most a day: of a pump's contact this gives its running time and
+    of any point how much of the period is recorded. Points without a row are left out.
+    """
+    check_period(start, end)
+    directory, desk = caller.web.directory, caller.web.desk
+    if not all(directory.allows_asset(caller.scope, p.split("/")[0]) for p in point):
+        raise Problem(404, "problem.scope")
+    try:
+        numbers = {desk.series_id(p, caller.scope): p for p in point}
+    except NotFound as e:
+        raise Problem(404, "problem.scope") from e
+    found = await asyncio.to_thread(desk.samples.shares, sorted(numbers), start, end)
+    rows = zip(found.series.tolist(), found.on_ms.tolist(), found.known_ms.tolist(), strict=True)
+    body = {numbers[n]: {"on_ms": on, "known_ms": known} for n, on, known in rows}
+    return reply({"from": start, "to": end, "points": body})
 
 
 def _read(samples: SampleStore, number: int, start: Ms, end: Ms, px: int) -> dict[str, Any]:

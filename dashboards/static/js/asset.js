@@ -3,9 +3,10 @@ import "./core/flash.js";
 import { boot, pick, t } from "./core/boot.js";
 import { watchCut } from "./core/cut.js";
 import { el, fill, say, shape, stateText } from "./core/dom.js";
-import { clock, pointName, reading } from "./core/format.js";
+import { clock, number, pointName, reading } from "./core/format.js";
 import { Live } from "./core/live.js";
 import { keyPoints, levelOf, nextClock, reasonOf, STALE, stateOf } from "./core/model.js";
+import { get } from "./core/api.js";
 import { band } from "./core/band.js";
 import { refreshParts } from "./core/refresh.js";
 import { rangeButtons, Trend } from "./core/trend.js";
@@ -34,13 +35,27 @@ function choose(point) {
 function points() {
   const all = live.pointsOf.get(boot.asset) ?? [];
   const body = el("tbody", {}, all.map((p) => {
-    const cells = { v: el("td", { class: "v live" }), band: el("td", { class: "col-band" }), q: el("td", { class: "q" }), age: el("td", { class: "age col-age" }) };
-    const row = el("tr", { onclick: () => choose(p) }, el("th", { scope: "row" }, el("button", { type: "button", class: "name" }, pointName(p)), el("code", { class: "muted" }, p.tag)), cells.v, cells.band, cells.q, cells.age);
+    const cells = { v: el("td", { class: "v live" }), band: el("td", { class: "col-band" }), q: el("td", { class: "q" }), month: el("td", { class: "col-month num" }), age: el("td", { class: "age col-age" }) };
+    const row = el("tr", { onclick: () => choose(p) }, el("th", { scope: "row" }, el("button", { type: "button", class: "name" }, pointName(p)), el("code", { class: "muted" }, p.tag)), cells.v, cells.band, cells.q, cells.month, cells.age);
     rows.set(p.id, { p, row, ...cells });
     return row;
   }));
-  fill(at("points"), el("thead", {}, el("tr", {}, ["name", "value", "band", "quality", "age"].map((c) => el("th", { scope: "col", class: `col-${c}` }, t(`point.${c}`))))), body);
+  fill(at("points"), el("thead", {}, el("tr", {}, ["name", "value", "band", "quality", "month", "age"].map((c) => el("th", { scope: "col", class: `col-${c}` }, t(`point.${c}`))))), body);
   say(at("points-note"), String(all.length));
+}
+
+const percent = (part, of) => `${number(of ? (100 * part) / of : 0, 1)} %`;
+
+// How much of 30 days is recorded, and of a contact for how much of that it was on.
+async function month() {
+  const end = live.now(), length = 30 * 86_400_000;
+  const query = new URLSearchParams({ from: Math.round(end - length), to: Math.round(end) });
+  for (const id of [...rows.keys()].slice(0, 500)) query.append("point", id);
+  const found = rows.size ? await get(`/api/v1/shares?${query}`) : { points: {} };
+  for (const [id, { p, month: cell }] of rows) {
+    const s = found.points[id];
+    say(cell, !s ? "—" : p.kind === "analog" ? percent(s.known_ms, length) : t("point.month_on", { on: percent(s.on_ms, s.known_ms), known: percent(s.known_ms, length) }));
+  }
 }
 
 function readings(changed) {
@@ -96,7 +111,7 @@ function keeper() {
 
 live.on("ready", () => {
   rows = new Map();
-  points(); readings(live.values); state(); keeper(); ages();
+  points(); readings(live.values); state(); keeper(); ages(); month().catch(() => {});
   const all = live.pointsOf.get(boot.asset) ?? [];
   const wanted = stateOf(live, asset()).alarms.map((a) => live.points.get(a.point)).find((p) => p?.kind === "analog");
   const first = live.points.get(chosen) ?? wanted ?? keyPoints(live, asset()).find((p) => p.kind === "analog") ?? all[0];

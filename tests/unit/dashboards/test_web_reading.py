@@ -221,6 +221,18 @@ async def test_a_spike_of_one_sample_is_seen_in_a_long_series(site: Site) -> Non
     assert sum(body["n"]) == 4999
 
 
+async def test_running_time_and_what_is_recorded_of_a_period(site: Site) -> None:
+    fill(site, np.array([9.0, 0.0, 1.0, 1.0, 0.0]), step=60_000)  # the first one is bad
+    client = await site.login("operator")
+    params: dict[str, str | int] = {"point": "lift-1/lift.speed", "from": T0, "to": T0 + 300_000}
+    answer = await client.get("/api/v1/shares", params=params)
+    other = await client.get("/api/v1/shares", params={**params, "point": "elsewhere/lift.speed"})
+    long = await client.get("/api/v1/shares", params={**params, "point": ["lift-1/lift.speed"] * 501})
+    await client.aclose()
+    assert answer.json()["points"] == {"lift-1/lift.speed": {"on_ms": 120_000, "known_ms": 240_000}}
+    assert (other.status_code, long.status_code) == (404, 422)
+
+
 @pytest.mark.parametrize(
     ("start", "end", "px", "status"),
     [
