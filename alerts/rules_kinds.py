@@ -137,7 +137,7 @@ class NoData(Rule):
 
 @dataclass(frozen=True, kw_only=True)
 class Stuck(Rule):
-    """A value that has not moved by more than `eps` for `time_s`.
+    """A value that has not moved by more than `eps` for `time_s`, with a reading or proof after that time.
 
     With `gate` only while that point of the same asset is above `gate_above`. A `*` in the gate stands for
     what the `*` of the tag matched; of several gates with `|` between, the first that the asset has.

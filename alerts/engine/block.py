@@ -7,6 +7,8 @@ Event-time rules for every row (the scalar rows in `alerts.scalar` say the same)
    anywhere and ticks only make findings come sooner.
 3. A sample that comes more than a gap after the last proof restarts pending delays.
 4. A condition's time is when its delay ran out, never when that was noticed.
+5. That a value stands still, goes on changing or is refused is no value that could be held: silence proves
+   none of it. There an on-delay matures only with a reading at or after its end (`HELD`).
 """
 
 from __future__ import annotations
@@ -275,6 +277,8 @@ class Timers(Block):
 
     STATE = (*Block.STATE, "active", "due", "value")
     DEPTH: ClassVar[int] = 1
+    HELD: ClassVar[bool] = True
+    """Whether an on-delay may run out on a value that is held; else it needs a reading of the first input."""
 
     def __init__(self, rows: Sequence[Row], index: Index) -> None:
         super().__init__(rows, index)
@@ -298,6 +302,8 @@ class Timers(Block):
         What is on needs all of its inputs; that it is over, one of them is enough to know.
         """
         held = self.seen[:, r] + self.gap[:, r]
+        if not self.HELD:
+            held[0] = np.where(self.level[r] > 0, held[0], self.seen[0, r])
         least: I8 = held.min(axis=0)
         if len(held) == 1:
             return least

@@ -121,6 +121,8 @@ class DigitalBlock(Timers):
 class BadBlock(DigitalBlock):
     """no_data rules that watch for refused readings; takes 1 for a bad reading, 0 for a good one."""
 
+    HELD = False
+
     def _delays(self) -> tuple[I8, I8]:
         on = np.asarray([[r.timeout for r in self.rows]], np.int64)
         return on, np.zeros(len(self.rows), np.int64)
@@ -144,6 +146,7 @@ class RateBlock(Timers):
     KERNEL = staticmethod(kernels.rate)
     COLUMNS = kernels.RateColumns
     STATE = (*Timers.STATE, "rate")
+    HELD = False
 
     def __init__(self, rows: Sequence[Row], index: Index) -> None:
         super().__init__(rows, index)
@@ -197,6 +200,7 @@ class StuckBlock(Timers):
     KERNEL = staticmethod(kernels.stuck)
     COLUMNS = kernels.StuckColumns
     STATE = (*Timers.STATE, "gate")
+    HELD = False
 
     def __init__(self, rows: Sequence[Row], index: Index) -> None:
         super().__init__(rows, index)

@@ -92,7 +92,12 @@ class ScalarRow(ABC):
 
 
 class DelayRow(ScalarRow):
-    """On- and off-delays, one per level."""
+    """On- and off-delays, one per level.
+
+    holds: whether an on-delay may run out on a value that is held; else it needs a reading.
+    """
+
+    holds = True
 
     def __init__(self, row: Row, levels: int = 1) -> None:
         super().__init__(row)
@@ -105,6 +110,8 @@ class DelayRow(ScalarRow):
     def proven(self) -> Ms:
         """Until when the held values may be believed: all of them to be on, one of them to be off."""
         held = [(s + g, g) for s, g in zip(self.seen, self.row.gaps, strict=True)]
+        if self.level == 0 and not self.holds:
+            held[0] = (self.seen[0], self.row.gaps[0])
         if self.level == 0 or len(held) == 1:
             return min(until for until, _ in held)
         return max(until for until, gap in held if gap < FAR)
@@ -221,6 +228,8 @@ class DigitalRow(DelayRow):
 class BadRow(DigitalRow):
     """Refused readings: takes 1 for a bad reading, 0 for a good one."""
 
+    holds = False
+
     def __init__(self, row: Row) -> None:
         super().__init__(row)
         self.on_ms, self.off_ms = [row.timeout], 0
@@ -240,6 +249,8 @@ class BadRow(DigitalRow):
 
 class RateRow(DelayRow):
     """Change per minute since the old value was last proven."""
+
+    holds = False
 
     def __init__(self, row: Row) -> None:
         super().__init__(row)
@@ -270,6 +281,8 @@ class RateRow(DelayRow):
 
 class StuckRow(DelayRow):
     """Stands still while its gate is open."""
+
+    holds = False
 
     def __init__(self, row: Row) -> None:
         super().__init__(row)

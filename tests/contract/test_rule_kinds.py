@@ -155,3 +155,21 @@ def test_the_shipped_rules_use_it_and_its_contract_is_written(kind: str) -> None
     assert kind in shipped
     assert RULE_KINDS[kind].__doc__
     assert {f.name for f in fields(RULE_KINDS[kind])} > {"cause", "consequence", "response", "owner"}
+
+
+HELD = {"limit", "digital", "combine"}
+"""Kinds of which a delay may run out on a value that is held, for 30 s here."""
+
+
+@kinds
+def test_silence_raises_nothing_that_no_reading_showed(kind: str) -> None:
+    rule, story = rule_from_dict(raw(kind)), samples(CASES[kind][1])
+    for cut in range(1, len(story)):
+        e = Engine([rule], points(), START)
+        e.process(story[:cut])
+        last = int(story.t[cut - 1])
+        found = [f for k in range(1, 60) for f in e.tick(last + 2000 * k) if f.active]
+        if kind == "no_data":
+            assert [f.onset for f in found] == [last + 20_000]
+        else:
+            assert all(kind in HELD and f.onset <= last + 30_000 for f in found)

@@ -71,7 +71,8 @@ def test_stuck_until_it_moves_and_watched_again_from_then(rule: Make, both: Make
     b.feed(("x.p", 0, 7), ("x.p", 10, 7.4))
     assert short(b.feed(("x.p", 25, 6.6))) == [(20, 20, "on", "", 7.0)]
     assert short(b.feed(("x.p", 26, 7.6))) == [(20, 26, "off", "", 7.6)]
-    assert short(b.tick(46)) == [(46, 46, "on", "", 7.6)]
+    assert b.tick(50) == [], "nobody has seen it stand still"
+    assert short(b.feed(("x.p", 51, 7.6))) == [(46, 46, "on", "", 7.6)]
 
 
 def test_stuck_only_while_its_gate_is_open(rule: Make, both: Make, short: Make) -> None:
