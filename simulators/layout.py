@@ -216,6 +216,7 @@ def _lines(estate: str, p: str, k: int) -> list[LinePlan]:
         device("gen-dse", 10, "dse_gencomm", "gen-1"),
         device("em-meter", 11, "chint_dtsu666", "em-1"),
         device("wm-meter", 12, "steward_water_meter", "wm-1"),
+        device("rain-gauge", 13, "steward_rain", "sump-1"),
     )
     safety = (
         device("fire-panel", 1, "steward_fire", "fire-1"),

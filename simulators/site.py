@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -33,6 +33,9 @@ CONTRACTORS: tuple[tuple[str, Text, str, str], ...] = (
 """(id, name, 24-hour phone, duty role)."""
 
 
+DRY_MM = 1800
+"""What a well has below its cover in dry weather, mm."""
+
 CHANNELS: tuple[Mapping[str, str], ...] = (
     {"id": "local", "url": "file:notices.jsonl"},
     {"id": "sms", "url": "file:sms.jsonl"},
@@ -61,6 +64,7 @@ def site_dict(layout: Layout, endpoints: Mapping[str, str], today: date = EXAMPL
             {"id": e.gateway, "estate": e.id, "lines": _lines(layout, e.id, endpoints)}
             for e in layout.estates
         ],
+        "virtual": list(_virtual(layout)),
         "shifts": shifts(layout),
         "people": people(firms),
         "staff": staff(layout, today),
@@ -101,6 +105,18 @@ def _asset(a: AssetPlan) -> dict[str, Any]:
     if a.depends_on:
         out["depends_on"] = list(a.depends_on)
     return out
+
+
+def _virtual(layout: Layout) -> Iterator[dict[str, Any]]:
+    """What stands in each well beyond what the rain explains."""
+    gauges = {layout.estate_of(d.asset): d.asset for _, d in layout.devices() if d.profile == "steward_rain"}
+    for a in layout.assets:
+        if a.kind == "manhole" and a.estate in gauges:
+            yield {
+                "asset": a.id, "tag": "mh.level_dry", "unit": "mm", "decimals": 0,
+                "expr": f"min(mh.level + 25 * '{gauges[a.estate]}/rain.mm_6h', {DRY_MM} [mm])",
+                "name": dict(text("扣除降雨后的井内净空", "Room left in the well without the rain")),
+            }  # fmt: skip
 
 
 def _lines(layout: Layout, estate: str, endpoints: Mapping[str, str]) -> list[dict[str, Any]]:

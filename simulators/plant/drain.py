@@ -1,6 +1,8 @@
-"""A sump with two pumps in turn, started and stopped by level."""
+"""A sump with two pumps in turn, started and stopped by level, and a rain gauge."""
 
 from __future__ import annotations
+
+from collections import deque
 
 from simulators.plant.base import Surroundings, Unit, number_of
 
@@ -13,12 +15,36 @@ SURGE_M3H = 420.0
 BACK_S = 60.0
 """A leaking check valve lets the water in the riser back within this time."""
 FLOAT_DOWN = 0.5
+CLOUDBURST_MM_H = 60.0
+
+
+class RainGauge:
+    """Rain as a gauge tells it: mm/h now, and mm of the last six hours in steps of ten minutes."""
+
+    def __init__(self) -> None:
+        self.mm_h = 0.0
+        self._parts = deque([0.0], maxlen=36)
+        self._filled_s = 0.0
+
+    def step(self, around: Surroundings) -> None:
+        """Catch what falls."""
+        self.mm_h = CLOUDBURST_MM_H * around.rain
+        if self._filled_s >= 600:
+            self._parts.append(0.0)
+            self._filled_s = 0.0
+        self._filled_s += around.dt
+        self._parts[-1] += self.mm_h * around.dt / 3600
+
+    def values(self) -> dict[str, float]:
+        """In mm/h and mm."""
+        return {"rain.mm_h": self.mm_h, "rain.mm_6h": sum(self._parts)}
 
 
 class Sump(Unit):
     """A pit of 2 m with floats at 1.4 and 1.7 m.
 
-    The first pit drains the pump room and discharges into the first manhole. Faults: sump_high (inflow beyond
+    The first pit drains the pump room and discharges into the first manhole; the estate's rain gauge hangs on
+    its controller's line. Faults: sump_high (inflow beyond
     both pumps, up to 1.45 m + 0.45 m × severity), sump_pumps_fail (both tripped, and inflow goes on), and the
     others of `simulators.kinds`.
     """
@@ -31,9 +57,11 @@ class Sump(Unit):
         self.starts = {1: 2210.0, 2: 2195.0}
         self.first = number_of(asset) == 1
         self.back_s = 0.0
+        self.gauge = RainGauge()
 
     def step(self, around: Surroundings) -> None:
         """Inflow, pumping, float switches."""
+        self.gauge.step(around)
         broken = self.fault("sump_pumps_fail")
         stuck = self.fault("float_stuck")
         surge = max(self.fault("sump_high"), stuck if stuck >= FLOAT_DOWN else 0.0)
@@ -103,6 +131,7 @@ class Sump(Unit):
             "sump.level_plc": max(0.0, self.level + self.noise("plc", 0.004)),
             "sump.hi_float": float(self._float()),
             "sump.hihi_float": float(self.level >= HIHI_M),
+            **self.gauge.values(),
         }
         for n in (1, 2):
             out[f"sump.pump{n}.run"] = float(self.on[n])

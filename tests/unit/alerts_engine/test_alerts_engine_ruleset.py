@@ -41,12 +41,12 @@ TAGS: dict[str, str] = {
     "ws.power",
     "drain": "sump.level sump.hi_float sump.hihi_float sump.pump1.run sump.pump2.run sump.pump1.fault "
     "sump.pump2.fault sump.pump1.auto sump.pump1.current",
-    "manhole": "mh.tilt mh.moved mh.level mh.ch4 mh.h2s mh.o2 mh.co mh.batt",
+    "manhole": "mh.tilt mh.moved mh.level mh.ch4 mh.h2s mh.o2 mh.co mh.batt mh.level_dry",
     "power": "pw.ua pw.ub pw.uc pw.pf pw.freq pw.load pw.unbal_u pw.leak tr.temp_a tr.fan ats.pos brk1.trip",
     "lighting": "lt.c1.on lt.c1.current lt.lux lt.mode",
     "generator": "gen.state gen.mode gen.rpm gen.oil_p gen.coolant gen.fuel gen.batt gen.alarm",
     "septic": "sep.ch4 sep.h2s sep.pressure sep.level sep.relief",
-    "meter": "em.kwh em.p wm.m3 wm.flow wm.batt",
+    "meter": "em.kwh em.p em.loss wm.m3 wm.flow wm.loss wm.batt",
     "call": "call.active call.ack call.selftest call.line call.batt",
     "gateway": "gw.online gw.outbox gw.disk_free gw.lines_down gw.lines_overloaded gw.clock_offset "
     "gw.store_memory gw.store_full gw.store_damaged gw.outputs_failed gw.writes_unmatched",
