@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from itertools import pairwise
 from typing import Any
 
+from alerts.shapes import is_texts
 from alerts.years import CN_2026_HOLIDAYS, CN_2026_WORKDAYS, is_rest_day
 from gateway.errors import BadInput
 from gateway.model import Ms
@@ -331,6 +332,9 @@ def _shift(n: int, raw: Mapping[str, Any], names: Mapping[str, str], zone: tzinf
             f"unknown {sorted(unknown)}" if unknown else "a shift needs a duty role", field=at,
             hint=", ".join(SHIFT_KEYS),
         )  # fmt: skip
+    for name in ("people", "days"):
+        if raw.get(name, ()) is None or not is_texts(raw.get(name)):
+            raise BadInput("a list of texts is needed", field=f"{at}.{name}", hint="[first, second]")
     for k, person in enumerate(raw.get("people", ())):
         if person not in names:
             raise BadInput(f"there is no person {person!r}", field=f"{at}.people.{k}", hint="add the person")
@@ -385,7 +389,7 @@ def _day(value: Any, field_: str) -> date | None:
 def wall(text: Any, field_: str) -> int:
     """Seconds after midnight of `HH:MM`. Raises BadInput."""
     hours, _, minutes = str(text).partition(":")
-    if not (hours.isdigit() and minutes.isdigit() and int(minutes) < 60 and int(hours) <= 24):
+    if not (hours.isdecimal() and minutes.isdecimal() and int(minutes) < 60 and int(hours) <= 24):
         raise BadInput(f"{text!r} is not a time", field=field_, hint='write "08:30"')
     return (int(hours) * 60 + int(minutes)) * 60
 

@@ -57,7 +57,7 @@ def holes(
     """What keeps some (rule, asset) from reaching somebody; [] is the proof.
 
     pairs: every rule with every asset that it applies to (anything with `id`, `event`, `priority`). Shifts
-    and dates of validity are judged for the `days` from `t`, time bands for every week.
+    are judged for the `days` from `t`, time bands for every week, dates of validity however far ahead.
     """
     roster = roster or Roster()
     end = t + days * DAY_MS
@@ -110,7 +110,7 @@ class _Proof:
         self._own = {estate for _, estate in self._estates}
         self._cities = {r.event for r in matrix.rows if r.city is not None}
         self._sound: set[tuple[Any, ...]] = set()
-        dates = {d for r in matrix.rows for d in (r.valid_from, r.valid_to) if d is not None and t < d < end}
+        dates = {d for r in matrix.rows for d in (r.valid_from, r.valid_to) if d is not None and d > t}
         self._times = (t, *sorted(dates))
 
     def alike(self, asset: Asset) -> tuple[Any, ...]:

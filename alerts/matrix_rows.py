@@ -10,6 +10,7 @@ from typing import Any
 from alerts.bands import HINT, band_of
 from alerts.checklists import item_fault
 from alerts.matrix import CHANNELS, EVENTS, UNTIL, DutyRole, Row, Step
+from alerts.shapes import is_list, is_seconds, is_texts, is_words
 from gateway.errors import BadInput, Problems
 
 Place = Callable[[tuple[str | int, ...]], tuple[str, int]]
@@ -17,6 +18,11 @@ Place = Callable[[tuple[str | int, ...]], tuple[str, int]]
 
 _SECONDS = ("ack_s", "arrive_s", "restore_s", "close_s")
 _NAMES = {f.name for f in fields(Row)}
+_TEXTS = (
+    "backup", "supervisor", "asset_kind", "part", "estate", "city", "boundary", "asset", "band", "contractor",
+    "legal", "calendar",
+)  # fmt: skip
+_LISTS = ("contacts", "inform", "also")
 
 
 def rows_of(
@@ -70,9 +76,26 @@ def _faults(raw: Any, roles: Mapping[str, DutyRole]) -> Iterator[_Fault]:
     for name in ("id", "event", "responsible"):
         if not isinstance(raw.get(name), str) or not raw[name]:
             yield (name,), "a text is needed", "add it"
-    yield from _value_faults(raw)
-    yield from _role_faults(raw, roles)
-    yield from _ladder_faults(raw.get("ladder") or (), roles)
+    misshapen = list(_shape_faults(raw))
+    yield from misshapen
+    if not misshapen:
+        yield from _value_faults(raw)
+        yield from _role_faults(raw, roles)
+        yield from _ladder_faults(raw.get("ladder") or (), roles)
+
+
+def _shape_faults(raw: Mapping[str, Any]) -> Iterator[_Fault]:
+    for name in _TEXTS:
+        if raw.get(name) is not None and not isinstance(raw[name], str):
+            yield (name,), f"a text is needed, not {raw[name]!r:.40}", "put it into quotes"
+    for name in _LISTS:
+        if not is_texts(raw.get(name)):
+            yield (name,), f"a list of texts is needed, not {raw[name]!r:.40}", "[first, second]"
+    for name in ("ladder", "checklist"):
+        if not is_list(raw.get(name)):
+            yield (name,), f"a list is needed, not {raw[name]!r:.40}", "one entry for each step"
+    if raw.get("process") and not is_words(raw["process"]):
+        yield ("process",), f"a text in each language is needed, not {raw['process']!r:.40}", "{zh: …, en: …}"
 
 
 def _value_faults(raw: Mapping[str, Any]) -> Iterator[_Fault]:
@@ -80,10 +103,10 @@ def _value_faults(raw: Mapping[str, Any]) -> Iterator[_Fault]:
         yield ("event",), f"{raw.get('event')!r} is no event type", ", ".join(EVENTS)
     for name in _SECONDS:
         value = raw.get(name)
-        if value is not None and not (type(value) is int and value >= 0):
+        if value is not None and not is_seconds(value):
             yield (
                 (name,),
-                f"whole seconds are needed, not {value!r}",
+                f"whole seconds within a year are needed, not {value!r:.40}",
                 "leave it out when there is no such clock",
             )
     if raw.get("band"):
@@ -109,7 +132,7 @@ def _role_faults(raw: Mapping[str, Any], roles: Mapping[str, DutyRole]) -> Itera
     if raw.get("backup") and raw.get("backup") == raw.get("responsible"):
         yield ("backup",), f"{raw['backup']} would be its own backup", "name another role"
     for path, role in named:
-        if role not in roles:
+        if not isinstance(role, str) or role not in roles:
             yield path, f"there is no duty role {role!r}", f"known: {', '.join(roles)}"
 
 
@@ -119,14 +142,14 @@ def _ladder_faults(ladder: Any, roles: Mapping[str, DutyRole]) -> Iterator[_Faul
         if not isinstance(raw, Mapping) or not {"after_s", "role"} <= set(raw) <= {*Step.__slots__}:
             yield ("ladder", k), "a step has after_s, role, channel, until", "{after_s: 180, role: PM}"
             continue
-        if type(raw["after_s"]) is not int or raw["after_s"] < max(last, 0):
+        if not is_seconds(raw["after_s"]) or raw["after_s"] < last:
             yield ("ladder", k, "after_s"), "steps stand in the order of whole seconds", "sort them"
         else:
             last = raw["after_s"]
-        if raw["role"] not in roles:
+        if not isinstance(raw["role"], str) or raw["role"] not in roles:
             yield (
                 ("ladder", k, "role"),
-                f"there is no duty role {raw['role']!r}",
+                f"there is no duty role {raw['role']!r:.40}",
                 f"known: {', '.join(roles)}",
             )
         if raw.get("channel", "push") not in CHANNELS or raw.get("until", "accept") not in UNTIL:

@@ -12,6 +12,7 @@ from typing import Any
 
 from alerts.bands import TimeBand, Week, band_of
 from alerts.matrix import CHANNELS, EVENTS
+from alerts.shapes import is_list, is_texts
 from gateway.errors import BadInput, Problems
 from gateway.model import Ms, Text
 
@@ -225,17 +226,19 @@ def people_of(
     kinds: Iterable[str],
     *,
     today: date | None = None,
+    had: Mapping[str, Person] | None = None,
     root: str = "staff",
 ) -> list[Person]:
     """Records from plain data. names: the people that exist · today: refuse certificates that ended before.
 
+    had: the records as they are; a certificate that has ended in one of them stops no edit.
     Raises Problems with fields such as `staff.2.certificates.0.expires`.
     """
     problems: list[BadInput] = []
     kinds = tuple(kinds)
     seen: set[str] = set()
     for n, raw in enumerate(data):
-        for path, said, hint in _faults(raw, names, kinds, today):
+        for path, said, hint in _faults(raw, names, kinds, today, (had or {}).get(str(raw.get("id")))):
             problems.append(BadInput(said, field=".".join(map(str, (root, n, *path))), hint=hint))
         if str(raw.get("id")) in seen:
             problems.append(BadInput(f"{raw['id']} is there twice", field=f"{root}.{n}.id", hint="join them"))
@@ -247,10 +250,18 @@ def people_of(
 
 
 def _faults(
-    raw: Mapping[str, Any], names: Mapping[str, str], kinds: Sequence[str], today: date | None
+    raw: Mapping[str, Any],
+    names: Mapping[str, str],
+    kinds: Sequence[str],
+    today: date | None,
+    had: Person | None,
 ) -> Iterator[Fault]:
     for name in sorted(set(raw) - set(PERSON_KEYS)):
         yield (name,), "nobody knows this field", ", ".join(PERSON_KEYS)
+    misshapen = list(_shape_faults(raw))
+    if misshapen:
+        yield from misshapen
+        return
     for name in ("id", "substitute"):
         if (raw.get(name) or name == "id") and raw.get(name) not in names:
             yield (name,), f"there is no person {raw.get(name)!r}", "add the person"
@@ -258,7 +269,7 @@ def _faults(
     if type(limit) is not int or limit < 0:
         yield ("max_orders",), f"{limit!r} is no number of orders", "0: no limit"
     for k, c in enumerate(raw.get("certificates") or ()):
-        yield from _certificate_faults(("certificates", k), c, kinds, today)
+        yield from _certificate_faults(("certificates", k), c, kinds, today, had)
     for k, way in enumerate(raw.get("reach") or ()):
         if not isinstance(way, Mapping) or way.get("channel") not in CHANNELS:
             yield ("reach", k), "a way has channel, address, quiet", f"channel: {', '.join(CHANNELS)}"
@@ -269,8 +280,19 @@ def _faults(
             yield ("reach", k, "quiet"), e.message, e.hint
 
 
+def _shape_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:
+    for name in ("id", "estate", "building", "substitute"):
+        if raw.get(name) is not None and not isinstance(raw[name], str):
+            yield (name,), f"a text is needed, not {raw[name]!r:.40}", "put it into quotes"
+    for name in ("certificates", "reach"):
+        if not is_list(raw.get(name)):
+            yield (name,), f"a list is needed, not {raw[name]!r:.40}", "[{…}, {…}]"
+    if not is_texts(raw.get("skills")):
+        yield ("skills",), f"a list of texts is needed, not {raw['skills']!r:.40}", "[first, second]"
+
+
 def _certificate_faults(
-    at: tuple[str | int, ...], c: Any, kinds: Sequence[str], today: date | None
+    at: tuple[str | int, ...], c: Any, kinds: Sequence[str], today: date | None, had: Person | None
 ) -> Iterator[Fault]:
     if not isinstance(c, Mapping) or set(c) != {"kind", "number", "expires"} or not str(c["number"]).strip():
         hint = "{kind: electrician, number: …, expires: 2027-05-31}"
@@ -283,7 +305,8 @@ def _certificate_faults(
     except ValueError:
         yield (*at, "expires"), f"{c['expires']!r} is no day", "write 2027-05-31"
         return
-    if today is not None and expires < today:
+    known = had is not None and Certificate(str(c["kind"]), str(c["number"]), expires) in had.certificates
+    if today is not None and expires < today and not known:
         yield (*at, "expires"), f"certificate {c['number']} ended on {expires}", "renew it, or take it out"
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
+from alerts.shapes import is_list
 from gateway.errors import BadInput
 
 WARN_DAYS = 60
@@ -112,7 +113,9 @@ def _year(at: str, raw: Mapping[str, Any]) -> Year:
 
 
 def _days(at: str, name: str, raw: Mapping[str, Any], year: int) -> Iterator[date]:
-    for k, words in enumerate(raw.get(name, ())):
+    if not is_list(raw.get(name)):
+        raise BadInput("a list of days is needed", field=f"{at}.{name}", hint="[2027-01-01/2027-01-03]")
+    for k, words in enumerate(raw.get(name) or ()):
         first, _, last = str(words).partition("/")
         try:
             a, b = date.fromisoformat(first), date.fromisoformat(last or first)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -11,7 +11,7 @@ from alerts.bands import Week
 from alerts.calendars import Calendar, Roster, default_calendars
 from alerts.desk import Dispatch
 from alerts.handover import HandoverBook
-from alerts.people import Demands, Staff, demands_of, people_of
+from alerts.people import Demands, Person, Staff, demands_of, people_of
 from alerts.people_notices import people_notices
 from alerts.staffing import StaffBook
 from alerts.years import Years, years_of
@@ -46,15 +46,21 @@ def demands(setup: Setup) -> Demands:
 
 
 def staff_of(
-    setup: Setup, own: Plain | None, names: Mapping[str, str], known: Years, today: date | None = None
+    setup: Setup,
+    own: Plain | None,
+    names: Mapping[str, str],
+    known: Years,
+    today: date | None = None,
+    had: Mapping[str, Person] | None = None,
 ) -> Staff:
-    """Records of people: of the site file, or `own` as edited. today: refuse what ended before.
+    """Records of people: of the site file, or `own` as edited.
 
+    today: refuse certificates that ended before and are not in `had`, the records as they are.
     Raises Problems.
     """
     asked = demands(setup)
     data = setup.site.file.staff if own is None else own
-    return Staff(people_of(data, names, asked.kinds, today=today), asked, week(setup, known))
+    return Staff(people_of(data, names, asked.kinds, today=today, had=had), asked, week(setup, known))
 
 
 def calendars_of(setup: Setup, known: Years) -> dict[str, Calendar]:
@@ -62,9 +68,24 @@ def calendars_of(setup: Setup, known: Years) -> dict[str, Calendar]:
     return default_calendars(setup.site.timezone, known.holidays, known.workdays)
 
 
-def roster_of(setup: Setup, own: Plain | None, names: Mapping[str, str], known: Years) -> Roster:
-    """Who is on duty: from the file, or `own` as edited. Raises BadInput."""
+def roster_of(
+    setup: Setup,
+    own: Plain | None,
+    names: Mapping[str, str],
+    known: Years,
+    *,
+    roles: Container[str] | None = None,
+) -> Roster:
+    """Who is on duty: from the file, or `own` as edited. roles: refuse duties that do not exist.
+
+    Raises BadInput.
+    """
     data = list(setup.site.file.shifts if own is None else own)
+    for n, shift in enumerate(data):
+        duty = shift.get("duty")
+        if roles is not None and duty is not None and (not isinstance(duty, str) or duty not in roles):
+            said, hint = f"there is no duty role {duty!r:.40}", f"known: {', '.join(setup.roles)}"
+            raise BadInput(said, field=f"shifts.{n}.duty", hint=hint)
     return Roster.of(data, names, setup.site.timezone, holidays=known.holidays, workdays=known.workdays)
 
 

@@ -7,9 +7,11 @@ the record before and after. What is refused is an event too, with who tried; wh
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any
 
+from alerts.calendars import default_calendars
 from alerts.desk import Dispatch, Outcome
 from alerts.matrix import Matrix, Row
 from alerts.matrix_csv import Sheet, difference, import_matrix, numbered
@@ -20,7 +22,7 @@ from gateway.app import people
 from gateway.app.dispatch import matrix_of
 from gateway.app.setup import Setup
 from gateway.errors import BadInput, Conflict, Forbidden, NotFound, Problems
-from gateway.model import Command, Event, Ms, Role, Scope
+from gateway.model import SYSTEMS, Command, Event, Ms, Role, Scope
 from gateway.ports import Commit, StateStore
 
 META: Mapping[str, tuple[str, ...]] = {
@@ -29,6 +31,8 @@ META: Mapping[str, tuple[str, ...]] = {
     "matrix": ("author", "changed_at", "reason"),  # a row has a version of its own, which orders keep
     "shifts": ("version", "author", "changed_at", "reason"),
 }
+OWN_ID: Mapping[str, str] = {"staff": "id", "matrix": "id", "calendars": "year"}
+"""Field of a record that says its id, too."""
 log = logging.getLogger(__name__)
 EDITABLE = tuple(META)
 """In the order in which they are read: shifts need the calendar and the people."""
@@ -93,6 +97,10 @@ class Settings:
             raise BadInput(
                 f"{kind!r} cannot be changed yet", field="kind", hint=f"one of {', '.join(EDITABLE)}"
             )
+        own = OWN_ID.get(kind, "")
+        if own and str(body.get(own, id_)) != id_:
+            said = f"this record is kept as {id_}, not as {body[own]!r:.40}"
+            raise BadInput(said, field=own, hint="give both the same id")
         before = self._state.record(kind, id_)
         for given in (body, before):
             if given is not None:
@@ -107,7 +115,7 @@ class Settings:
             "reason": str(cmd.data.get("reason") or ""),
         }  # fmt: skip
         was = self._records(kind)
-        matrix = self._use(kind, {**was, id_: record}, cmd.received_at)
+        matrix = self._checked(kind, id_, record, {**was, id_: record}, cmd.received_at)
         if kind == "calendars":  # shifts, bands and certificates follow the same holidays
             for other in EDITABLE[1:]:
                 self._use(other, self._records(other), cmd.received_at, stored=True)
@@ -121,6 +129,24 @@ class Settings:
         if matrix is not None:
             records.append(self._edition(matrix.rows, cmd, {"changed": [id_]}))
         return Outcome(events=[event], records=records), {"id": id_, "body": record}  # type: ignore[arg-type]  # no deletion
+
+    def _checked(
+        self,
+        kind: str,
+        id_: str,
+        record: Mapping[str, Any],
+        records: Mapping[str, Mapping[str, Any]],
+        now: Ms,
+    ) -> Matrix | None:
+        """`_use` with faults that name the record by its id."""
+        ids = [id_]
+        try:
+            if kind == "matrix":
+                self._names_exist(matrix_of(self._setup, people.plain([record], META[kind])).rows)
+            ids = list(records)
+            return self._use(kind, records, now)
+        except (BadInput, Problems) as e:
+            raise Problems(by_id(kind, ids, e)) from e
 
     def _records(self, kind: str) -> dict[str, dict[str, Any]]:
         return dict(self._state.records(kind))
@@ -141,9 +167,11 @@ class Settings:
             self._dispatch.orders.calendars |= people.calendars_of(setup, known)
         elif kind == "staff":
             today = None if stored else book.staff.today(now)
-            book.use_staff(people.staff_of(setup, data, names, book.years, today), names)
+            found = people.staff_of(setup, data, names, book.years, today, book.staff.people)
+            book.use_staff(found, names)
         elif kind == "shifts":
-            book.use_shifts(people.roster_of(setup, data, names, book.years))
+            roles = None if stored else setup.roles
+            book.use_shifts(people.roster_of(setup, data, names, book.years, roles=roles))
         else:
             matrix = matrix_of(setup, data, people.week(setup, book.years))
             if stored:
@@ -158,6 +186,24 @@ class Settings:
         found = self.proof(matrix, now)
         if found:
             raise Problems(hole_rows(found, sheet))
+
+    def _names_exist(self, rows: Iterable[Row], sheet: Sheet | None = None) -> None:
+        """A row with the name of nothing would never fit, and nobody would notice. Raises Problems."""
+        file, faults = self._setup.site.file, list[BadInput]()
+        known: Mapping[str, Container[str]] = {
+            "estate": {e.id for e in file.estates}, "city": {e.city for e in file.estates},
+            "asset": self._setup.assets, "asset_kind": SYSTEMS, "boundary": ("property", "utility"),
+            "calendar": default_calendars(self._setup.site.timezone),
+        }  # fmt: skip
+        for n, row in enumerate(rows):
+            for name, names in known.items():
+                given = getattr(row, name)
+                if given is not None and given not in names:
+                    said = f"there is no {name.replace('_', ' ')} {given!r:.40}"
+                    at = f"matrix.{n}.{name}"
+                    faults.append(sheet.fault(n, name, said) if sheet else BadInput(said, field=at))
+        if faults:
+            raise Problems(faults)
 
     def _doubt(self, matrix: Matrix, now: Ms) -> None:
         found = hole_rows(self.proof(matrix, now), None)
@@ -183,6 +229,7 @@ class Settings:
         new, sheet = import_matrix(
             str(data["text"]), str(data.get("file") or "matrix.csv"), setup.roles, zone
         )
+        self._names_exist(new, sheet)
         stored = self._records("matrix")
         old = list(matrix_of(setup, people.plain(stored.values(), META["matrix"])).rows)
         if estate:
@@ -289,6 +336,16 @@ def hole_rows(found: Iterable[Hole], sheet: Sheet | None) -> list[BadInput]:
             fault = BadInput(h.text["en"] + need, file=file, line=1 if file else 0, field=f"matrix.{h.about}")
         out.setdefault(h.text["en"], fault)
     return list(out.values())
+
+
+def by_id(kind: str, ids: Sequence[str], error: BadInput | Problems) -> list[BadInput]:
+    """Faults of records by their ids: `shifts.9.from` becomes `shifts/night.from`."""
+    out = []
+    for p in error.problems if isinstance(error, Problems) else [error]:
+        found = re.fullmatch(rf"{kind}\.(\d+)(.*)", p.field)
+        at = f"{kind}/{ids[int(found[1])]}{found[2]}" if found else p.field
+        out.append(BadInput(p.message, field=at, file=p.file, line=p.line, hint=p.hint))
+    return out
 
 
 def fault_rows(faults: Iterable[BadInput]) -> list[dict[str, Any]]:

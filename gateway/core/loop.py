@@ -18,6 +18,7 @@ from alerts.orders_unproven import Unproven
 from gateway.core.asks import Asks
 from gateway.core.balance import Balance
 from gateway.core.brain import Brain
+from gateway.core.content import storable
 from gateway.core.edges import Edges
 from gateway.core.freezer import Freezer
 from gateway.core.hub import Hub
@@ -260,6 +261,7 @@ class Core:
     async def _command(self, asked: Command) -> None:
         command = asked.received(self.clock.now())
         try:
+            storable(command.data)
             known = self.parts.dispatch.knows(command.kind)
             outcome, answer = (self.parts.dispatch.command if known else self.parts.other)(command)
         except StewardError as e:

@@ -20,7 +20,7 @@ ROOT = Path(alerts.__file__).parent
 BOOKS = [
     "alarms", "alarms_access", "alarms_commands", "cases", "checklists", "costs", "desk", "handover",
     "hazards", "inspections", "links", "orders", "orders_commands", "orders_pass", "orders_proof", "permits",
-    "plans", "reports", "silences", "staffing",
+    "plans", "reports", "silences", "staffing", "calendars", "years", "bands",
 ]  # fmt: skip
 """Modules of the core that answer to what a person did."""
 KINDS = ("Conflict", "Forbidden", "NotFound", "BadInput", "Unproven")
@@ -103,3 +103,29 @@ async def test_a_refused_act_and_a_wrong_field_are_told_in_chinese(site: Site) -
     assert answer.status_code == 422
     assert answer.json()["errors"] == [{"field": "reason", "message": "至少 2 个字符"}]
     await client.aclose()
+
+
+TABLES = ("matrix_rows", "people")
+"""Modules that yield what is wrong as (path, sentence, hint)."""
+
+
+def yielded(module: str) -> Iterator[tuple[str, str]]:
+    tree = ast.parse((ROOT / f"{module}.py").read_text("utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Yield) and isinstance(node.value, ast.Tuple) and len(node.value.elts) == 3:
+            sentence = said(node.value.elts[1])
+            if sentence is not None:
+                yield f"{module}.py:{node.lineno}", sentence
+
+
+@pytest.mark.parametrize("module", TABLES)
+def test_every_fault_of_a_record_has_its_chinese_form(module: str) -> None:
+    found = list(yielded(module))
+    assert len(found) > 8
+    assert [f"{where}: {s}" for where, s in found if not CJK.search(refused(s, "zh"))] == []
+
+
+def test_a_hole_of_the_matrix_is_named_in_chinese_with_its_rule() -> None:
+    said_ = "row water.supply has 0 level(s) above TE, two are needed; rule water.out_p_low, asset ws-1"
+    told = "water.supply 行在 工程 之上只有 0 级，需要两级（规则 water.out_p_low，设施 ws-1）"
+    assert re.sub(r"在 .+? 之上", "在 工程 之上", refused(said_, "zh")) == told

@@ -170,10 +170,74 @@ def test_shifts_people_and_calendars_are_checked_against_each_other(rig: Rig) ->
         ("matrix", {"id": "x", "event": "gas", "responsible": "XX"}, "there is no duty role 'XX'"),
     ]  # fmt: skip
     for kind, body, said in wrong:
-        assert said in rig.put(kind, "zz", body)["refused"][0]["message"]
-        assert rig.state.record(kind, "zz") is None
+        id_ = str(body.get("id") or body.get("year") or "zz")
+        before = rig.state.record(kind, id_)
+        (fault, *_) = rig.put(kind, id_, body)["refused"]
+        assert said in fault["message"]
+        assert fault["field"].startswith(f"{kind}/{id_}"), "by the record, as a person knows it"
+        assert rig.state.record(kind, id_) == before
     rig.put("calendars", "2027", {"year": 2027, "holidays": ["2027-02-05/2027-02-11"]})
     assert len(book.years.years[2027].holidays) == 7
+
+
+@pytest.mark.parametrize(
+    ("kind", "id_", "body", "field"),
+    [
+        ("shifts", "s1", {"duty": "QQ", "people": ["li"]}, "shifts/s1.duty"),
+        ("shifts", "s1", {"duty": {"a": 1}, "people": ["li"]}, "shifts/s1.duty"),
+        ("shifts", "s1", {"duty": "TE", "people": None}, "shifts/s1.people"),
+        ("shifts", "s1", {"duty": "TE", "people": [{"a": 1}]}, "shifts/s1.people"),
+        ("shifts", "s1", {"duty": "TE", "people": "li"}, "shifts/s1.people"),
+        ("shifts", "s1", {"duty": "TE", "people": ["li"], "days": 5}, "shifts/s1.days"),
+        ("shifts", "s1", {"duty": "TE", "people": ["li"], "from": "²2:00"}, "shifts/s1.from"),
+        ("staff", "li", {"id": "li", "reach": 5}, "staff/li.reach"),
+        ("staff", "li", {"id": "li", "certificates": 7}, "staff/li.certificates"),
+        ("staff", "li", {"id": "li", "skills": "pumps"}, "staff/li.skills"),
+        ("staff", "li", {"id": ["li"]}, "id"),
+        ("staff", "li", {"id": "somebody"}, "id"),
+        ("calendars", "2027", {"year": 2027, "holidays": 3}, "calendars/2027.holidays"),
+        ("matrix", "gas", {"ack_s": 10**30}, "matrix/gas.ack_s"),
+        ("matrix", "gas", {"ladder": [{"after_s": 10**12, "role": "PM"}]}, "matrix/gas.ladder.0.after_s"),
+        ("matrix", "gas", {"ladder": 5}, "matrix/gas.ladder"),
+        ("matrix", "gas", {"process": 5}, "matrix/gas.process"),
+        ("matrix", "gas", {"contacts": [138]}, "matrix/gas.contacts"),
+        ("matrix", "gas", {"calendar": "nights"}, "matrix/gas.calendar"),
+        ("matrix", "gas", {"estate": "nowhere"}, "matrix/gas.estate"),
+    ],
+)  # fmt: skip
+def test_what_has_another_shape_is_refused_by_field_and_the_running_version_holds(
+    rig: Rig, kind: str, id_: str, body: dict[str, Any], field: str
+) -> None:
+    present = rig.state.record("matrix", "gas") or {}
+    row = {k: v for k, v in present.items() if k not in ("author", "changed_at")}
+    before = rig.state.records(kind)
+    matrix, book = rig.dispatch.orders.matrix, rig.settings._book
+    answer = rig.put(kind, id_, row | body if kind == "matrix" else body)
+    assert answer["refused"][0]["field"].startswith(field)
+    assert (rig.state.records(kind), rig.dispatch.orders.matrix) == (before, matrix)
+    assert set(book.staff.people) == {"li"}
+    assert rig.csv(), "and the matrix still goes out as a spreadsheet"
+
+
+def test_a_row_that_will_end_without_another_one_is_a_hole_with_its_day(rig: Rig) -> None:
+    held = next(r for r in rig.dispatch.orders.matrix.rows if r.event == "outage")
+    present = rig.state.record("matrix", held.id) or {}
+    row = {k: v for k, v in present.items() if k not in ("author", "changed_at")}
+    said = [f["message"] for f in rig.put("matrix", held.id, row | {"valid_to": "2031-01-01"})["refused"]]
+    assert any("from 2030-12-31T16:00:00Z on" in s for s in said), said
+    assert rig.state.record("matrix", held.id) == present
+
+
+def test_a_certificate_that_ended_stops_no_edit_of_its_holder_or_of_anybody_else(rig: Rig) -> None:
+    old = {"kind": "electrician", "number": "E-0", "expires": "2020-01-01"}
+    record = {"id": "li", "estate": "home", "certificates": [old]}
+    rig.state.commit(Commit(records=[("staff", "li", "home", {**record, "version": 1, "author": "x"})]))
+    again = Rig(rig.setup, rig.state)
+    quiet = [{"channel": "sms", "quiet": "22:00-06:00"}]
+    assert "refused" not in again.put("staff", "li", {**record, "reach": quiet})
+    renewed = [old, {**old, "number": "E-2"}]
+    (fault,) = again.put("staff", "li", {**record, "certificates": renewed})["refused"]
+    assert fault["field"] == "staff/li.certificates.1.expires", "one that is new and has ended"
 
 
 def test_a_changed_calendar_holds_for_shifts_and_bands_at_once(rig: Rig) -> None:
