@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from alerts.detect.calibrate import BLOCK
+from alerts.detect.days import Days, days_of
 from alerts.rules_base import Rule
 
 MONTH_S = 30 * 86_400.0
@@ -18,12 +19,17 @@ CALM = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Baseline(Rule):
-    """A mean over `step_s` that is unusual for this hour of the day, judged by the series' own history.
+    """A mean over `step_s` that is unusual for this hour and kind of day, judged by the series' own history.
 
     The one setting of sensitivity is `alarms_per_month`: a step alarms when the own tail of the series says
     that as much is reached at most that often. `learn_s` from the first step on it only learns; an alarm ends
     after four steps in a row within the ordinary, and is not raised again within a day unless it is clearly
     stronger. `min_change`: differences below this many units are never an alarm.
+
+    zone: time zone of the site (IANA), whose clock the hours are of · calendar: what a day off is: `china`
+    (the public holidays and the weekend days that are worked in exchange), `weekend`, or `none` (every day is
+    like every other) · holidays, workdays: further dates with `|` between. A site's own zone and years are
+    filled in when it is loaded.
     """
 
     kind: Literal["baseline"] = "baseline"
@@ -32,8 +38,13 @@ class Baseline(Rule):
     direction: Literal["both", "up", "down"] = "both"
     min_change: float = 0.0
     learn_s: float = 7 * 86_400.0
+    zone: str = "Asia/Shanghai"
+    calendar: Literal["china", "weekend", "none"] = "china"
+    holidays: str = ""
+    workdays: str = ""
 
     def _check(self) -> None:
+        days_of(self.zone, self.calendar, self.holidays, self.workdays)
         if not STEPS_S[0] <= self.step_s <= STEPS_S[1]:
             raise ValueError(f"step_s: {self.step_s!r} must be from 1 s to a day")
         if self.direction not in ("both", "up", "down"):
@@ -53,6 +64,16 @@ class Baseline(Rule):
     def chances(self) -> float:
         """Blocks of a month, to both sides when both are watched."""
         return MONTH_S / (self.step_s * BLOCK) * (2.0 if self.direction == "both" else 1.0)
+
+    @property
+    def days(self) -> Days:
+        """Hours and kinds of day of the site."""
+        return days_of(self.zone, self.calendar, self.holidays, self.workdays)
+
+    @property
+    def sure(self) -> bool:
+        """Whether holidays are known."""
+        return self.calendar == "china" or bool(self.holidays)
 
     @property
     def learn(self) -> int:

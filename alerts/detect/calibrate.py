@@ -13,7 +13,9 @@ give the same bits on every machine.
 from __future__ import annotations
 
 import math
+from array import array
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +97,7 @@ class Tail:
     __slots__ = ("begin", "counts", "slope", "total")
 
     def __init__(self) -> None:
-        self.counts = list(NORMAL_TAIL)
+        self.counts = array("f", NORMAL_TAIL)
         self.total = NOMINAL
         self._fit()
 
@@ -106,7 +108,7 @@ class Tail:
 
     def learn(self, largest: float) -> None:
         """A block has ended; the old ones fade."""
-        self.counts = [c * KEEP for c in self.counts]
+        self.counts = array("f", [c * KEEP for c in self.counts])
         self.total = self.total * KEEP + 1.0
         self.counts[bin_of(ln(largest)) if largest > 1e-9 else 0] += 1.0
         self._fit()
@@ -126,8 +128,9 @@ class Tail:
         self.slope = (excess + SLOPE * SLOPE_WEIGHT) / (above + part + SLOPE_WEIGHT)
 
 
-def fit_columns(counts: F8, total: F8) -> tuple[F8, F8]:
+def fit_columns(kept: NDArray[np.floating[Any]], total: F8) -> tuple[F8, F8]:
     """(begin, slope) of tails whose histograms stand in columns; the same bits as `Tail`."""
+    counts = kept.astype(np.float64)
     want = TAIL * total
     above, moment = np.zeros_like(total), np.zeros_like(total)
     last = np.full(total.shape, BINS - 1)

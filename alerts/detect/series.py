@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from alerts.detect.baseline import Baseline
+from alerts.detect.days import PLAIN, QUARTER
 from alerts.detect.episodes import Episodes
 from gateway.errors import BadInput
 from gateway.model import Ms
@@ -29,18 +30,24 @@ USUAL = 101
 """First values whose median distance is taken as the step."""
 PLAIN_SIGMA = 3.0
 """Where the plain threshold alarms."""
+UNSAID: Ms = 2**40
+"""In place of an offset: the time does not say whose clock it is of."""
 SECONDS = (300_000_000, 5_000_000_000)
 """Numbers that are seconds since 1970 and no milliseconds (1979 to 2128)."""
 
-Detector = Callable[[I8, F8, int], F8]
-"""(t ms strictly ascending, finite values, how many of them teach only) → scores in [0, 1]."""
+Detector = Callable[[I8, F8, int, I8], F8]
+"""(t ms strictly ascending, finite values, how many of them teach only, ms of the clock on the wall) →
+scores in [0, 1]."""
 
 
-def score(timestamps: ArrayLike, values: ArrayLike, detector: str = "baseline") -> F8:
+def score(
+    timestamps: ArrayLike, values: ArrayLike, detector: str = "baseline", *, zone: tzinfo | None = None
+) -> F8:
     """How unusual each value of one series is, 0 to 1, by what came before it alone.
 
     timestamps: ms since 1970 as whole numbers, datetime64, datetime (without a zone: UTC) or ISO 8601 texts ·
-    values: numbers; NaN and infinity are gaps and score 0 · detector: `DETECTORS`.
+    values: numbers; NaN and infinity are gaps and score 0 · detector: `DETECTORS` · zone: whose hours and
+    days of the week they are, where times do not say it themselves by an offset (none: UTC).
 
     A score above 0 stands where something new begins or gets clearly worse, not as long as it lasts. It
     grows with rarity in this series' own history, so one threshold serves all series; `ALARM` is the default.
@@ -49,31 +56,32 @@ def score(timestamps: ArrayLike, values: ArrayLike, detector: str = "baseline") 
     times in seconds, an unknown detector, series out of order (more than half of the values late).
     """
     judge = _known(detector)
-    t, v, usable = _usable(timestamps, values)
+    t, v, usable, wall = _usable(timestamps, values, zone)
     result = np.zeros(len(v))
     learn = min(math.floor(LEARN_SHARE * len(v)), LEARN_MOST)
-    result[usable] = judge(t[usable], v[usable], int(usable[:learn].sum()))
+    result[usable] = judge(t[usable], v[usable], int(usable[:learn].sum()), wall[usable])
     result[:learn] = 0.0
     return result
 
 
-def expectations(timestamps: ArrayLike, values: ArrayLike) -> tuple[F8, F8]:
+def expectations(timestamps: ArrayLike, values: ArrayLike, *, zone: tzinfo | None = None) -> tuple[F8, F8]:
     """What `baseline` expected of each value, and how rare it was (−ln of the share of blocks; 0: ordinary).
 
     Input and errors as of `score`; NaN where a value was not judged.
     """
-    t, v, usable = _usable(timestamps, values)
+    t, v, usable, wall = _usable(timestamps, values, zone)
     expected, rarity = np.full(len(v), np.nan), np.full(len(v), np.nan)
     series = Baseline(usual_step(t[usable]))
     for n in np.flatnonzero(usable).tolist():
-        judged = series.take(int(t[n]), float(v[n]))
+        judged = series.take(int(t[n]), float(v[n]), PLAIN.slot(int(wall[n])))
         expected[n], rarity[n] = judged.expected, judged.rarity
     return expected, rarity
 
 
-def _usable(timestamps: ArrayLike, values: ArrayLike) -> tuple[I8, F8, Bool]:
-    """(ms, values, which are judged). Raises BadInput."""
-    t, v = _times(timestamps), _values(values)
+def _usable(timestamps: ArrayLike, values: ArrayLike, zone: tzinfo | None) -> tuple[I8, F8, Bool, I8]:
+    """(ms, values, which are judged, ms of the clock on the wall). Raises BadInput."""
+    t, shift = _times(timestamps)
+    v = _values(values)
     if len(t) != len(v):
         raise BadInput(f"{len(t)} timestamps and {len(v)} values", field="values", hint="one of each")
     newest = np.maximum.accumulate(t) if len(t) else t
@@ -85,12 +93,15 @@ def _usable(timestamps: ArrayLike, values: ArrayLike) -> tuple[I8, F8, Bool]:
             field="timestamps",
             hint="sort the series by time and keep one value for each",
         )
-    return t, v, fresh & np.isfinite(v)
+    wall = t + (shift if shift is not None else _offsets(t, zone))
+    return t, v, fresh & np.isfinite(v), wall
 
 
-def alarms(timestamps: ArrayLike, values: ArrayLike, detector: str = "baseline") -> Bool:
+def alarms(
+    timestamps: ArrayLike, values: ArrayLike, detector: str = "baseline", *, zone: tzinfo | None = None
+) -> Bool:
     """Where `score` reaches `ALARM`."""
-    flags: Bool = score(timestamps, values, detector) >= ALARM
+    flags: Bool = score(timestamps, values, detector, zone=zone) >= ALARM
     return flags
 
 
@@ -114,17 +125,18 @@ def graded(rarity: float) -> float:
     return rarity / (rarity + RARE)
 
 
-def _baseline(t: I8, v: F8, learn: int) -> F8:
+def _baseline(t: I8, v: F8, learn: int, wall: I8) -> F8:
     series, episodes = Baseline(usual_step(t)), Episodes()
     result = np.zeros(len(v))
-    for n, (at, value) in enumerate(zip(t.tolist(), v.tolist(), strict=True)):
-        rarity = series.take(at, value).rarity
+    slots = PLAIN.slots(wall).tolist()
+    for n, (at, value, slot) in enumerate(zip(t.tolist(), v.tolist(), slots, strict=True)):
+        rarity = series.take(at, value, slot).rarity
         if episodes.new(at, rarity):
             result[n] = graded(rarity)
     return result
 
 
-def _threshold(t: I8, v: F8, learn: int) -> F8:
+def _threshold(t: I8, v: F8, learn: int, wall: I8) -> F8:
     """Beyond mean ± 3 standard deviations of what was learnt first."""
     first = v[: max(learn, 1)]
     spread = float(first.std())
@@ -134,12 +146,12 @@ def _threshold(t: I8, v: F8, learn: int) -> F8:
     return graded_z
 
 
-def _random(t: I8, v: F8, learn: int) -> F8:
+def _random(t: I8, v: F8, learn: int, wall: I8) -> F8:
     """Chance, the same for the same length: what a detector must be better than."""
     return np.random.default_rng(len(v)).random(len(v))
 
 
-def _ones(t: I8, v: F8, learn: int) -> F8:
+def _ones(t: I8, v: F8, learn: int, wall: I8) -> F8:
     """Always alarm."""
     return np.ones(len(v))
 
@@ -166,43 +178,58 @@ def _values(values: ArrayLike) -> F8:
     return v
 
 
-def _times(timestamps: ArrayLike) -> I8:
+def _offsets(t: I8, zone: tzinfo | None) -> I8:
+    """Of a zone's clock from UTC at these times, ms."""
+    if zone is None:
+        return np.zeros(len(t), np.int64)
+    quarters, back = np.unique(t // QUARTER, return_inverse=True)
+    found = [datetime.fromtimestamp(q * (QUARTER // 1000), zone).utcoffset() for q in quarters.tolist()]
+    each = [0 if f is None else f // timedelta(milliseconds=1) for f in found]
+    out: I8 = np.asarray(each, np.int64)[back]
+    return out
+
+
+def _times(timestamps: ArrayLike) -> tuple[I8, I8 | None]:
+    """(ms since 1970, offset of the clock that they were written by, None where they do not say it)."""
     raw = np.asarray(timestamps)
     if raw.ndim != 1:
         raise BadInput(f"{raw.ndim} dimensions instead of one", field="timestamps", hint="score one series")
     if not len(raw):
-        return np.zeros(0, np.int64)
+        return np.zeros(0, np.int64), None
     if raw.dtype.kind == "M":
         if np.isnat(raw).any():
             at = int(np.flatnonzero(np.isnat(raw))[0])
             raise BadInput(f"entry {at}: NaT is no time", field="timestamps", hint="leave such rows out")
-        return raw.astype("datetime64[ms]").astype(np.int64)
+        return raw.astype("datetime64[ms]").astype(np.int64), None
     if raw.dtype.kind in "iu" or (raw.dtype.kind == "f" and bool((np.floor(raw) == raw).all())):
         t = raw.astype(np.int64)
         if SECONDS[0] <= t.min() and t.max() <= SECONDS[1]:
             raise BadInput(
                 "these look like seconds", field="timestamps", hint="multiply by 1000: ms since 1970"
             )
-        return t
+        return t, None
     items = _items(timestamps)
     try:
-        return np.asarray([_ms(x) for x in items], np.int64)
+        both = np.asarray([_ms(x) for x in items], np.int64).reshape(-1, 2)
     except (TypeError, ValueError):
         raise _odd_one(items, "timestamps", _ms, "ISO 8601, such as 2026-03-01 08:15:00") from None
+    said = both[:, 1] != UNSAID
+    return both[:, 0], np.where(said, both[:, 1], 0) if said.any() else None
 
 
-def _ms(item: Any) -> Ms:
-    """Raises TypeError or ValueError for what is no time."""
+def _ms(item: Any) -> tuple[Ms, Ms]:
+    """(ms since 1970, offset or UNSAID). Raises TypeError or ValueError for what is no time."""
     if isinstance(item, np.datetime64):
-        return int(item.astype("datetime64[ms]").astype(np.int64))
+        return int(item.astype("datetime64[ms]").astype(np.int64)), UNSAID
     if isinstance(item, str):
         item = datetime.fromisoformat(item.strip())
     if isinstance(item, int) and not isinstance(item, bool):
-        return item
+        return item, UNSAID
     if not isinstance(item, datetime):
         raise TypeError(item)
+    offset = item.utcoffset()
     aware = item if item.tzinfo else item.replace(tzinfo=UTC)
-    return round(aware.timestamp() * 1000)
+    return round(aware.timestamp() * 1000), UNSAID if offset is None else offset // timedelta(milliseconds=1)
 
 
 def _items(given: Any) -> Sequence[Any]:

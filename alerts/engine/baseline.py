@@ -18,13 +18,14 @@ from alerts.detect.baseline import (
     FIRST,
     FLOOR,
     HALF_DAYS,
-    HOUR,
-    HOURS,
     HUGE,
+    KIND_HALF,
+    KINDS_FROM,
     LEVEL_DAYS,
     LEVEL_FROM,
     MOST,
     ODD,
+    PROVED,
     steps_per_hour,
 )
 from alerts.detect.calibrate import (
@@ -38,22 +39,33 @@ from alerts.detect.calibrate import (
     fit_columns,
     ln_columns,
 )
+from alerts.detect.days import HOURS
 from alerts.detect.episodes import HOLD, LONG_AGO, STRONGER
 from alerts.engine.bind import Row
 from alerts.engine.block import Block, Runs
-from alerts.engine.columns import F8, I8, NEVER, Index, spread
+from alerts.engine.columns import F8, I8, NEVER, Any_, Index, spread
 from alerts.rules_baseline import CALM, Baseline
 
 UP, DOWN = 0, 1
 
 
+def wide(kept: Any_) -> F8:
+    """What is kept in 32 bits, to reckon with."""
+    out: F8 = kept.astype(np.float64)
+    return out
+
+
 class BaselineBlock(Block):
-    """Means of steps (`total`, `count` of `bucket`), baselines by hour, tails by side (`tails`: up, down)."""
+    """Means of steps (`total`, `count` of `bucket`), baselines by hour, tails by side (`tails`: up, down).
+
+    off: what a kind of day does otherwise, by slot · kinds: steps of each kind · error: mean squares by the
+    hour alone and by kind of day. Tables are 32-bit; every sum is made in 64 bits and rounded when kept.
+    """
 
     STATE = (
-        *Block.STATE, "bucket", "total", "count", "mean", "var", "hours", "overall", "var_all", "slow",
-        "known", "first", "top", "filled", "tails", "weight", "begin", "slope", "said", "since", "calm",
-        "value", "expected", "rarity",
+        *Block.STATE, "bucket", "total", "count", "mean", "var", "hours", "off", "kinds", "error", "overall",
+        "var_all", "slow", "known", "first", "top", "filled", "tails", "weight", "begin", "slope", "said",
+        "since", "calm", "value", "expected", "rarity",
     )  # fmt: skip
 
     def __init__(self, rows: Sequence[Row], index: Index) -> None:
@@ -69,11 +81,16 @@ class BaselineBlock(Block):
         self.least = np.asarray([r.min_change for r in rules])
         self.bucket = np.full(n, NEVER, np.int64)
         self.total, self.count = np.zeros(n), np.zeros(n, np.int64)
-        self.mean, self.var, self.hours = (np.zeros((HOURS, n)) for _ in range(3))
+        self.mean, self.var, self.hours = (np.zeros((HOURS, n), np.float32) for _ in range(3))
+        self.off = np.zeros((2 * HOURS, n), np.float32)
+        self.kinds, self.error = np.zeros((2, n)), np.zeros((2, n))
+        self.sure = np.asarray([r.sure for r in rules], np.bool_)
+        self.days = list(dict.fromkeys(r.days for r in rules))
+        self.which = np.asarray([self.days.index(r.days) for r in rules], np.int64)
         self.overall, self.var_all, self.slow = (np.zeros(n) for _ in range(3))
         self.known, self.first = np.zeros(n, np.int64), np.zeros(n, np.int64)
         self.top, self.filled = np.zeros((2, n)), np.zeros(n, np.int64)
-        self.tails = np.repeat(np.asarray(NORMAL_TAIL * 2)[:, None], n, axis=1)
+        self.tails = np.repeat(np.asarray(NORMAL_TAIL * 2, np.float32)[:, None], n, axis=1)
         self.weight = np.full(n, NOMINAL)
         self.begin, self.slope = np.zeros((2, n)), np.zeros((2, n))
         self._fit(np.arange(n))
@@ -142,48 +159,87 @@ class BaselineBlock(Block):
             self.value[to], self.expected[to], self.rarity[to] = mean[turn], expected[turn], rarity[turn]
             self.change(to, raised[turn].astype(np.uint8), end[turn])
 
+    def _slots(self, r: I8, t: I8) -> I8:
+        if len(self.days) == 1:
+            return self.days[0].slots(t)
+        out, which = np.zeros(len(r), np.int64), self.which[r]
+        for k in np.unique(which).tolist():
+            out[which == k] = self.days[k].slots(t[which == k])
+        return out
+
     def _take(self, r: I8, t: I8, value: F8) -> tuple[F8, F8, F8]:
         """(expected, z, rarity) of one value for each row, which then learns from it."""
         x = np.clip(value, -HUGE, HUGE)
-        hour = t // HOUR % HOURS
-        days = np.ceil(self.hours[hour, r] / self.per_hour[r])
+        slot = self._slots(r, t)
+        hour = slot % HOURS
+        days = np.ceil(wide(self.hours[hour, r]) / self.per_hour[r])
         own = days / (days + HALF_DAYS)
         sure = np.maximum(days - 1.0, 0.0)
         sure = sure / (sure + HALF_DAYS)
-        expected = own * self.mean[hour, r] + (1.0 - own) * self.overall[r] + self.slow[r]
-        variance = sure * self.var[hour, r] + (1.0 - sure) * self.var_all[r]
+        plain = own * wide(self.mean[hour, r]) + (1.0 - own) * self.overall[r] + self.slow[r]
+        variance = sure * wide(self.var[hour, r]) + (1.0 - sure) * self.var_all[r]
+        of_kind = self._of_kind(r, slot)
+        best, expected = self._expected(r, x, slot, plain, of_kind)
         spread = np.maximum(np.sqrt(variance), FLOOR * np.abs(expected))
         off = x - expected
         with np.errstate(divide="ignore", invalid="ignore"):
             z = np.clip(np.where(spread > 0, off / spread, np.sign(off) * ODD), -MOST, MOST)
         z = np.where((self.known[r] <= FIRST) | (off == 0), 0.0, z)
-        self._adapt(r, hour, days, x, expected, spread)
+        known, x = self._adapt(r, hour, days, x, best, spread)
+        self._adapt_kind(r, slot, known, x - plain, x - plain - of_kind)
         rarity = self._rarity(r, z)
         self._blocks(r, t, z)
         return expected, z, rarity
 
-    def _adapt(self, r: I8, hour: I8, days: F8, x: F8, expected: F8, spread: F8) -> None:
+    def _of_kind(self, r: I8, slot: I8) -> F8:
+        days = self.kinds[slot // HOURS, r] / (HOURS * self.per_hour[r])
+        moved: F8 = days / (days + KIND_HALF) * wide(self.off[slot, r])
+        return moved
+
+    def _expected(self, r: I8, x: F8, slot: I8, plain: F8, of_kind: F8) -> tuple[F8, F8]:
+        """(by hour, and by kind of day where that has proved itself; the nearest that is ordinary)."""
+        least = KINDS_FROM * HOURS * self.per_hour[r]
+        proved = (self.kinds[:, r] >= least).all(axis=0) & (self.error[1, r] < PROVED * self.error[0, r])
+        best = np.where(proved, plain + of_kind, plain)
+        other = plain + self._of_kind(r, (slot + HOURS) % (2 * HOURS))
+        low, high = np.minimum(np.minimum(best, other), plain), np.maximum(np.maximum(best, other), plain)
+        nearest = np.maximum(low, np.minimum(high, x))
+        return best, np.where(proved & ~self.sure[r], nearest, best)
+
+    def _adapt(self, r: I8, hour: I8, days: F8, x: F8, best: F8, spread: F8) -> tuple[F8, F8]:
+        """(how much a new value weighs in what is kept for long, the value that was learnt)."""
         self.overall[r] = np.where(self.known[r] == 0, x, self.overall[r])
         self.known[r] += 1
         most = CLIP * spread
-        pulled = expected + np.clip(x - expected, -most, most)
+        pulled = best + np.clip(x - best, -most, most)
         x = np.where((days >= CLIP_FROM) & (spread > 0), pulled, x)
-        off = x - expected
+        off = x - best
         per_hour, known = self.per_hour[r], self.known[r].astype(np.float64)
         follows = known > LEVEL_FROM * per_hour
         level = self.slow[r]
         self.slow[r] = np.where(follows, level + off / (LEVEL_DAYS * HOURS * per_hour), level)
-        a = np.maximum(1.0 / known, 1.0 / (DAYS * HOURS * per_hour))
+        long = np.maximum(1.0 / known, 1.0 / (DAYS * HOURS * per_hour))
         d = x - self.overall[r]
-        self.overall[r] += a * d
-        self.var_all[r] = (1.0 - a) * (self.var_all[r] + a * (d * d))
-        count = self.hours[hour, r] + 1.0
+        self.overall[r] += long * d
+        self.var_all[r] = (1.0 - long) * (self.var_all[r] + long * (d * d))
+        count = wide(self.hours[hour, r]) + 1.0
         self.hours[hour, r] = count
-        a = np.maximum(1.0 / count, 1.0 / (DAYS * per_hour))
-        d = x - self.mean[hour, r]
-        self.mean[hour, r] += a * d
+        a = np.maximum(1.0 / wide(self.hours[hour, r]), 1.0 / (DAYS * per_hour))
+        mean, var = wide(self.mean[hour, r]), wide(self.var[hour, r])
+        d = x - mean
+        self.mean[hour, r] = mean + a * d
         e = np.where(days >= 1, off, d)
-        self.var[hour, r] = (1.0 - a) * (self.var[hour, r] + a * (e * e))
+        self.var[hour, r] = (1.0 - a) * (var + a * (e * e))
+        return long, x
+
+    def _adapt_kind(self, r: I8, slot: I8, long: F8, by_hour: F8, by_kind: F8) -> None:
+        for k, e in enumerate((by_hour, by_kind)):
+            self.error[k, r] += long * (e * e - self.error[k, r])
+        kind = slot // HOURS
+        self.kinds[kind, r] += 1.0
+        a = np.maximum(HOURS / (self.kinds[kind, r] + HOURS), 1.0 / (DAYS * self.per_hour[r]))
+        off = wide(self.off[slot, r])
+        self.off[slot, r] = off + a * (by_hour - off)
 
     def _rarity(self, r: I8, z: F8) -> F8:
         side = np.where(z > 0, UP, DOWN)
@@ -209,14 +265,14 @@ class BaselineBlock(Block):
         self.filled[full] = 0
 
     def _learn(self, r: I8) -> None:
-        self.tails[:, r] = self.tails[:, r] * KEEP
+        self.tails[:, r] = wide(self.tails[:, r]) * KEEP
         self.weight[r] = self.weight[r] * KEEP + 1.0
         for side in (UP, DOWN):
             top = self.top[side, r]
             some = top > 1e-9
             log = ln_columns(np.where(some, top, 1.0))
             k = np.where(some, np.clip(np.floor(log / WIDTH), 0, BINS - 1), 0).astype(np.int64)
-            self.tails[side * BINS + k, r] += 1.0
+            self.tails[side * BINS + k, r] = wide(self.tails[side * BINS + k, r]) + 1.0
         self._fit(r)
 
     def _fit(self, r: I8) -> None:

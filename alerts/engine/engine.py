@@ -335,8 +335,9 @@ class Engine:
                 if key in old and (only is None or set(row.inputs) <= set(only))
             ]
             source, target = (np.asarray([p[i] for p in pairs], np.int64) for i in (0, 1))
-            columns = {c: arrays[f"{name}.{c}"] for c in block.STATE}
-            block.carry(columns, source, target)
+            columns = {c: arrays[k] for c in block.STATE if (k := f"{name}.{c}") in arrays}
+            if len(columns) == len(block.STATE):  # else of a version that kept less: it begins anew
+                block.carry(columns, source, target)
             ended += _ended(header["rows"][name], list(old.values()), columns)
         return in_order(ended)
 

@@ -149,11 +149,11 @@ def judge(table: Table, options: Options, path: Path, name: str) -> Iterator[Jud
 
 
 def _alone(t: NDArray[np.int64], v: F8, options: Options, detector: str, name: tuple[str, str]) -> Judged:
-    scores = score(t, v, detector)
+    scores = score(t, v, detector, zone=options.zone)
     alarm = (scores >= options.threshold) & np.isfinite(v)
     why = [""] * len(v)
     if detector == "baseline" and alarm.any():
-        expected, rarity = expectations(t, v)
+        expected, rarity = expectations(t, v, zone=options.zone)
         chances = 2 * MONTH_MS / (usual_step(t) * BLOCK)
         for n in np.flatnonzero(alarm).tolist():
             per_month = chances * float(np.exp(-rarity[n]))

@@ -14,6 +14,7 @@ from alerts.matrix_rows import roles_of, rows_of
 from alerts.plans_state import PlanTemplate, plan_templates_of
 from alerts.rules import Rule, rule_from_dict
 from alerts.ruleset import RuleSet, merge
+from alerts.years import CN_2026, Years, years_of
 from gateway.config import yamlmarks
 from gateway.config.crosscheck import known, unique
 from gateway.config.site import Site
@@ -57,11 +58,26 @@ def rules_of(site: Site, problems: list[BadInput]) -> RuleSet:
     built: list[Rule] = []
     for data in merge(raw, changes):
         try:
-            built.append(rule_from_dict(data))
+            built.append(rule_from_dict(_at_site(data, site)))
         except BadInput as e:
             path: Path_ = ("rules", place.get(str(data.get("id")), 0))
             problems.append(marks.error((*path, e.field) if e.field else path, e.message, e.hint))
     return RuleSet(tuple(built))
+
+
+def _at_site(data: Mapping[str, Any], site: Site) -> Mapping[str, Any]:
+    """Rules that know hours and days of the week go by the site's clock and calendar."""
+    if data.get("kind") != "baseline":
+        return data
+    more: dict[str, Any] = {"zone": site.file.site.timezone}
+    if data.get("calendar", "china") == "china":
+        try:
+            known = years_of(site.file.calendars)
+        except BadInput:  # told where calendars are read
+            known = Years()
+        later = {"holidays": known.holidays - CN_2026.holidays, "workdays": known.workdays - CN_2026.workdays}
+        more |= {k: "|".join(sorted(d.isoformat() for d in v)) for k, v in later.items() if v}
+    return more | dict(data)
 
 
 def _override_faults(site: Site, at: Path_, change: Mapping[str, Any], ids: list[str]) -> Iterator[BadInput]:

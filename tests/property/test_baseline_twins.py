@@ -29,6 +29,8 @@ BASE: dict[str, Any] = {
 RAW: list[dict[str, Any]] = [
     {"id": "quarter", "alarms_per_month": 20, "learn_s": 3600 * 12},
     {"id": "hour_up", "step_s": 3600, "alarms_per_month": 5, "learn_s": 43_200, "direction": "up"},
+    {"id": "week", "step_s": 7200, "alarms_per_month": 5, "learn_s": 86_400, "calendar": "weekend",
+     "zone": "Europe/Berlin"},
     {"id": "down", "step_s": 300, "alarms_per_month": 40, "learn_s": 7200, "direction": "down",
      "min_change": 0.5},
 ]  # fmt: skip
@@ -46,6 +48,7 @@ def column_state(e: Engine) -> dict[Any, Any]:
             "level": [int(b.level[k]), int(b.onset[k]), b.seen[:, k].tolist()],
             "step": [int(b.bucket[k]), float(b.total[k]), int(b.count[k]), int(b.calm[k])],
             "hours": [b.mean[:, k].tolist(), b.var[:, k].tolist(), b.hours[:, k].tolist()],
+            "kinds": [b.off[:, k].tolist(), b.kinds[:, k].tolist(), b.error[:, k].tolist()],
             "all": [float(b.overall[k]), float(b.var_all[k]), float(b.slow[k]), int(b.known[k])],
             "block": [int(b.first[k]), b.top[:, k].tolist(), int(b.filled[k])],
             "tails": [b.tails[:, k].tolist(), float(b.weight[k])],
@@ -64,10 +67,11 @@ def scalar_state(e: ScalarEngine) -> dict[Any, Any]:
         state[key] = {
             "level": [r.level, r.onset, r.seen],
             "step": [r.bucket, r.total, r.count, r.calm],
-            "hours": [s.mean, s.var, s.count],
+            "hours": [s.mean.tolist(), s.var.tolist(), s.count.tolist()],
+            "kinds": [s.off.tolist(), s.kinds, s.error],
             "all": [s.overall, s.var_all, s.level, s.seen],
             "block": [s.first, s.top, s.filled],
-            "tails": [s.up.counts + s.down.counts, s.up.total],
+            "tails": [s.up.counts.tolist() + s.down.counts.tolist(), s.up.total],
             "fit": [[tail.begin for tail in tails], [tail.slope for tail in tails]],
             "said": [r.episodes.said, r.episodes.since],
             "told": [repr(r.value), repr(r.expected), r.rarity],
@@ -142,6 +146,26 @@ def test_columns_and_single_values_agree_however_the_batches_are_cut(
     )
 
 
+@settings(max_examples=6, suppress_health_check=slow_is_fine)
+@given(st.integers(0, 10**6), st.booleans())
+def test_they_agree_over_weeks_whose_days_off_differ(seed: int, worked: bool) -> None:
+    n, rng = 1400, np.random.default_rng(seed)
+    t = START + 3_600_000 * np.arange(n)
+    local = t + 28_800_000
+    off = (local // 86_400_000 + 3) % 7 > 4
+    v = rng.normal(0, 1, n) + np.where(off & worked, 5.0, 20.0) + local // 3_600_000 % 24 / 4
+    e, s = Engine(RULES, POINTS[:1], START), ScalarEngine(RULES, POINTS[:1], START)
+    rows = Samples.of([1] * n, t.tolist(), v.tolist())
+    for begin in range(0, n, 333):
+        part = rows[begin : begin + 333]
+        assert list(map(seen, e.process(part))) == list(map(seen, s.process(part)))
+    same(e, s)
+    block = e.blocks["baseline"]
+    assert isinstance(block, BaselineBlock)
+    used = (block.error[1] < 0.9 * block.error[0]).tolist()
+    assert all(used) if worked else not any(used), "a week is used where there is one"
+
+
 def steps(seed: int, n: int) -> NDArray[np.float64]:
     rng = np.random.default_rng(seed)
     v = 10 + 3 * np.sin(np.arange(n) % 96 / 96 * 6.28) + rng.normal(0, 0.6, n)
@@ -154,7 +178,8 @@ def steps(seed: int, n: int) -> NDArray[np.float64]:
 def test_the_live_rule_alarms_where_the_back_test_does(seed: int, n: int, many: bool) -> None:
     v, t = steps(seed, n), START + 900_000 * np.arange(n)
     learn = min(int(0.15 * n), 750)
-    rule = rule_from_dict({**BASE, "id": "r", "alarms_per_month": 11.0, "learn_s": learn * 900.0})
+    rule = rule_from_dict({**BASE, "id": "r", "alarms_per_month": 11.0, "learn_s": learn * 900.0,
+                           "zone": "UTC", "calendar": "weekend"})  # fmt: skip
     assert isinstance(rule, Baseline)
     scores = score(t, v)
     wanted = np.flatnonzero(scores >= graded(rule.rarity))

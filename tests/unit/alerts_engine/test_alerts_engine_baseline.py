@@ -103,4 +103,4 @@ def test_the_state_of_a_row_is_small_and_does_not_grow(rule: Make) -> None:
     points = [PointInfo(n, f"a/x.{n}", "a", "e", "water", f"x.{n}") for n in range(1000)]
     engine = Engine([rule(kind="baseline", tag="*")], points)
     columns = engine.blocks["baseline"].columns().values()
-    assert sum(c.nbytes for c in columns) / 1000 < 1400, "bytes"
+    assert sum(c.nbytes for c in columns) / 1000 < 1000, "bytes"
