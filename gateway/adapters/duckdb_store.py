@@ -28,11 +28,13 @@ from gateway.adapters.duckdb_rolls import Rolls
 from gateway.adapters.files import replaced
 from gateway.adapters.gate import Gate
 from gateway.adapters.store_errors import StoreDamaged
-from gateway.model import MessageKey, Ms, Samples
+from gateway.model import Level, MessageKey, Ms, Samples
 from gateway.ports import Buckets, Shares
 
 log = logging.getLogger(__name__)
 
+STALE_FROM = int(Level.STALE) << 5
+"""Quality bytes from here on are stale or BAD."""
 _JOIN_KEYS_AFTER = 50_000  # single key rows; then they are rewritten as ranges
 
 
@@ -228,6 +230,16 @@ class DuckStore:
             wanted=[int(s) for s in series],
         )
         return _samples(found["series"], found)
+
+    def refused(self, start: Ms, end: Ms) -> NDArray[np.uint32]:
+        """Series with rows of [start, end) that rules do not take: BAD, stale or without a number."""
+        found = self._query(
+            "select distinct series from {points} where t >= $start and t < $end"
+            f" and (q >= {STALE_FROM} or v is null or not isfinite(v))",
+            start,
+            end,
+        )
+        return np.asarray(found["series"], np.uint32)
 
     def count(self) -> int:
         """Rows stored in all."""

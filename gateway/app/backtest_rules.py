@@ -12,17 +12,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from alerts.engine import Engine, PointInfo
-from alerts.engine.engine import warm
+from alerts.engine import PointInfo
+from alerts.engine.engine import in_order, warm
 from alerts.rules import NoData, Rule
-from alerts.rules_base import stale_s
 from alerts.ruleset import RuleSet
+from gateway.adapters.columns import first_wins
 from gateway.adapters.csv_series import Table
 from gateway.adapters.duckdb_store import DuckStore
 from gateway.adapters.state import SqlState, open_state
 from gateway.app.backtest_files import stamp
+from gateway.app.backtest_held import SPEAKS, Completer
+from gateway.app.backtest_parts import parted
 from gateway.app.setup import Setup
 from gateway.core.words import Words
 from gateway.errors import BadInput
@@ -31,10 +32,6 @@ from gateway.ports import StateStore
 
 DAY: Ms = 86_400_000
 MONTH_MS = 30.44 * DAY
-PIECE: Ms = 4 * 3_600_000
-"""Event time that goes through the engine at once."""
-SPEAKS: Ms = 900_000
-"""A device that said anything within this is taken as read: its unchanged values count as held."""
 COMPILED_FROM: Ms = 3 * DAY
 """Compiling the kernels (where numba is installed) takes seconds; it pays from here on."""
 MOST_EVENTS = 10_000_000
@@ -49,7 +46,10 @@ class History(Protocol):
         """[first, after the last)."""
 
     def rows(self, start: Ms, end: Ms) -> Samples:
-        """All rows of [start, end), in order of time."""
+        """All rows of [start, end), in order of time; a time of a series once."""
+
+    def refused(self, start: Ms, end: Ms) -> set[int]:
+        """Series with rows in [start, end) that the engine refuses: BAD, stale or without a number."""
 
 
 class StoredHistory:
@@ -65,6 +65,10 @@ class StoredHistory:
     def rows(self, start: Ms, end: Ms) -> Samples:
         """In one question."""
         return self._store.window(self._series, start, end)
+
+    def refused(self, start: Ms, end: Ms) -> set[int]:
+        """In one question."""
+        return set(self._store.refused(start, end).tolist()) & set(self._series)
 
 
 class FileHistory:
@@ -82,7 +86,7 @@ class FileHistory:
                         np.full(n, GOOD, np.uint8),
                     )
                 )  # fmt: skip
-        rows = Samples.concat(parts)
+        rows = first_wins(Samples.concat(parts))
         self._rows = rows[np.argsort(rows.t, kind="stable")]
 
     def span(self) -> tuple[Ms, Ms]:
@@ -93,6 +97,10 @@ class FileHistory:
         """A slice."""
         a, b = np.searchsorted(self._rows.t, [start, end])
         return self._rows[int(a) : int(b)]
+
+    def refused(self, start: Ms, end: Ms) -> set[int]:
+        """None: what is no number is no row."""
+        return set()
 
 
 @dataclass
@@ -123,73 +131,15 @@ def replay(
     start, end = span
     if end - start > COMPILED_FROM:
         warm()
-    engine, held = Engine(rules, points, start), _Held(points)
-    found: list[Finding] = []
-    for day in range(start, end, DAY):
-        until = min(day + DAY, end)
-        rows = held.completed(history.rows(day, until), until)
-        for t in range(day, until, PIECE):
-            a, b = np.searchsorted(rows.t, [t, min(t + PIECE, until)])
-            found += engine.process(rows[int(a) : int(b)])
-            found += engine.tick(min(t + PIECE, until))
+    parts = parted(rules, points, history.refused(start, end), start)
+    completer, found = Completer(points), list[Finding]()
+    for begin in range(start, end, DAY):
+        until = min(begin + DAY, end)
+        day = completer.day(history.rows(begin, min(until + SPEAKS, end)), begin, until)
+        for part in parts:
+            found += part.judge(day, begin, until)
         told(until)
-    return found
-
-
-class _Held:
-    """Adds the readings that an edge does not send: values that stayed within their deadband.
-
-    As the running core proves them by the edge's account: at an interval that no rule takes for a gap, while
-    anything of the same device was read within `SPEAKS`.
-    """
-
-    def __init__(self, points: Sequence[PointInfo]) -> None:
-        top = max((p.series for p in points), default=0) + 1
-        self._every = np.full(top, DAY, np.int64)
-        self._device = np.zeros(top, np.int64)
-        devices: dict[str, int] = {}
-        for p in points:
-            self._every[p.series] = int(stale_s(p.period_s) * 1000) * 2 // 3
-            self._device[p.series] = devices.setdefault(p.device or p.asset, len(devices))
-        self._last = Samples.empty()
-        self._spoke = np.full(len(devices), -SPEAKS, np.int64)
-
-    def completed(self, rows: Samples, until: Ms) -> Samples:
-        """Rows up to `until` in order of time, with those that were held between them and since before."""
-        every = Samples.concat([self._last, rows])
-        every = every[np.lexsort((every.t, every.series))]
-        if not len(every):
-            return rows
-        last = np.r_[every.series[1:] != every.series[:-1], True]
-        after = np.where(last, until, np.r_[every.t[1:], until])
-        step = self._every[every.series]
-        count = np.maximum((after - every.t - 1) // step, 0)
-        source = np.repeat(np.arange(len(every)), count)
-        nth = np.arange(len(source)) - np.repeat(np.cumsum(count) - count, count) + 1
-        added = every[source]
-        added.t[:] += nth * step[source]
-        added = added[self._speaking(added, rows)]
-        both = Samples.concat([rows, added])
-        self._keep(every[last], added)
-        return both[np.argsort(both.t, kind="stable")]
-
-    def _speaking(self, added: Samples, rows: Samples) -> NDArray[np.bool_]:
-        """Whether their device had spoken of late."""
-        kept = np.zeros(len(added), np.bool_)
-        of, of_rows = self._device[added.series], self._device[rows.series]
-        for device in np.unique(np.r_[of, of_rows]).tolist():
-            times = np.r_[self._spoke[device], np.sort(rows.t[of_rows == device])]
-            mine = of == device
-            newest = times[np.searchsorted(times, added.t[mine], side="right") - 1]
-            kept[mine] = added.t[mine] - newest <= SPEAKS
-            self._spoke[device] = times[-1]
-        return kept
-
-    def _keep(self, last: Samples, added: Samples) -> None:
-        """Where the next day goes on: the newest of each series, held ones included."""
-        both = Samples.concat([last, added])
-        both = both[np.lexsort((both.t, both.series))]
-        self._last = both[np.r_[both.series[1:] != both.series[:-1], True]]
+    return in_order(found)
 
 
 def paired(found: Sequence[Finding]) -> list[Fired]:
