@@ -68,5 +68,12 @@ def number(cmd: Command, name: str, low: float, high: float) -> float:
     """A number within [low, high] that the command must carry. Raises BadInput."""
     value: Any = cmd.data.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise BadInput(f"a number from {low:g} to {high:g} is needed, not {value!r:.40}", field=name)
+        raise BadInput(
+            f"a number from {_plain(low)} to {_plain(high)} is needed, not {value!r:.40}", field=name
+        )
     return float(value)
+
+
+def _plain(limit: float) -> str:
+    """Without an exponent: a time in ms is thirteen digits."""
+    return f"{limit:.0f}" if limit == int(limit) else f"{limit:g}"

@@ -47,6 +47,9 @@ _PAST: Mapping[str, str] = {
     "case.open": "case.opened", "case.fill": "case.filled", "case.amount": "case.amounted",
     "case.review": "case.reviewed", "case.request": "case.requested",
 }  # fmt: skip
+MOST_PAPERS = 30
+_PAPER = ("sha256", "size", "media", "name")
+"""What is kept of a paper in a slot, beside its bytes in the file store."""
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -160,8 +163,10 @@ class CaseBook:
         slot, words = cmd.data.get("slot"), text(cmd, "text")
         if slot not in FILLED:
             raise BadInput(f"{slot!r:.40} is nothing that people fill", field="slot", hint=", ".join(FILLED))
-        files = [dict(f) for f in cmd.data.get("files") or ()]
-        if any(not _HASH.fullmatch(str(f.get("sha256"))) for f in files) or len(files) > 30:
+        given = cmd.data.get("files") or ()
+        files = [{k: f[k] for k in _PAPER if k in f} for f in given if isinstance(f, Mapping)]
+        known = all(_HASH.fullmatch(str(f.get("sha256"))) for f in files)
+        if not known or not len(given) == len(files) <= MOST_PAPERS:
             raise BadInput(
                 "a paper is named by its SHA-256", field="files", hint="upload it first; 30 at most"
             )

@@ -5,6 +5,7 @@ A line under warranty is listed with its worth and costs nothing. Pure.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 from gateway.errors import BadInput
 
 KINDS = ("part", "labour", "other")
+_PLAIN = re.compile(r" *[0-9]{1,12}(\.[0-9]{1,12})? *")
+"""How people write a quantity; other forms that a program may read as a number are mistakes."""
 MAX_FEN = 10**11
 MAX_LINES = 200
 
@@ -45,8 +48,9 @@ def line(data: Mapping[str, Any], id_: str, by: str, at: int) -> dict[str, Any]:
 
 def _milli(quantity: Any) -> int:
     """Thousandths of a quantity that was given as a number or a decimal text. Raises BadInput."""
+    plain = isinstance(quantity, int) or _PLAIN.fullmatch(str(quantity))
     try:
-        value = Decimal(0 if isinstance(quantity, bool) else str(quantity))
+        value = Decimal(str(quantity)) if plain and not isinstance(quantity, bool) else Decimal(0)
     except InvalidOperation:
         value = Decimal(0)
     milli = int(value * 1000) if value.is_finite() and abs(value) < 10**7 else 0

@@ -136,7 +136,12 @@ class StaffBook:
         if leave is None or not self._sees(cmd, leave.estate):
             raise NotFound(f"there is no leave {cmd.subject!r}")
         if cmd.version is not None and cmd.version != leave.version:
-            raise Conflict(f"changed by {leave.decided_by} at {stamp(leave.decided_at or 0)}; look again")
+            who, at = (
+                leave.decided_by or leave.asked_by,
+                leave.decided_at or leave.accepted_at or leave.asked_at,
+            )
+            who = leave.stand_in if leave.accepted_at == at else who
+            raise Conflict(f"changed by {who} at {stamp(at)}; look again")
         act = {
             "leave.withdraw": self._withdraw, "leave.accept": self._answer, "leave.decline": self._answer,
         }.get(cmd.kind, self._decide)  # fmt: skip
@@ -180,6 +185,8 @@ class StaffBook:
             raise BadInput("the leave ends before it begins", field="end", hint="start and end in ms UTC")
         if end <= cmd.received_at or end - start > LONGEST:
             raise BadInput("the leave is over, or longer than a year", field="end", hint="at most 366 days")
+        if start > cmd.received_at + 2 * LONGEST:
+            raise BadInput("that is years ahead", field="start", hint="ask later")
         kind, stand_in = "swap" if data.get("swap") else "leave", str(data.get("stand_in") or "")
         if kind == "swap" and not stand_in:
             raise BadInput("a swap needs who stands in", field="stand_in", hint="name a person")

@@ -25,21 +25,28 @@ INNER = "inner"
 """Name of a value that is a sentence of its own."""
 BOTH = "both"
 """Name of a value that the core gives in both languages: `English (the other)`."""
+NAMED = ("who", "duty")
+"""Names of values that may be the id of a person."""
 MACHINE = "steward"
 _PAIR = re.compile(r"(.*) \((.*[\u4e00-\u9fff].*)\)", re.DOTALL)
 _NAME = re.compile(r"\\\{(\w+)\\\}")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
-def refused(sentence: str, lang: str, zone: tzinfo | None = None) -> str:
-    """The sentence in the language; times in `zone` where one is given. English stays as the core said it."""
+def refused(
+    sentence: str, lang: str, zone: tzinfo | None = None, people: Mapping[str, str] | None = None
+) -> str:
+    """The sentence in the language; times in `zone` where one is given. English stays as the core said it.
+
+    people: names by id, for those whom the core names by their ids.
+    """
     pair = _PAIR.fullmatch(sentence)
     if pair is not None and not _known(sentence):
         sentence = pair[1] if lang == "en" else pair[2]
     for form, key in _forms():
         found = form.fullmatch(sentence)
-        if found is not None and (lang != "en" or BOTH in found.groupdict()):
-            names = {k: _word(k, v, lang) for k, v in found.groupdict().items()}
+        if found is not None and (lang != "en" or BOTH in found.groupdict() or people):
+            names = {k: _word(k, v, lang, people or {}) for k, v in found.groupdict().items()}
             sentence = t(key, lang, **names)
         if found is not None:
             break
@@ -50,10 +57,12 @@ def _known(sentence: str) -> bool:
     return any(form.fullmatch(sentence) for form, _ in _forms())
 
 
-def _word(name: str, value: str, lang: str) -> str:
-    """A value of a form: a word of the catalogue where there is one."""
+def _word(name: str, value: str, lang: str, people: Mapping[str, str]) -> str:
+    """A value of a form: a word of the catalogue, or a person's name, where there is one."""
     if name == INNER:
-        return refused(value, lang)
+        return refused(value, lang, people=people)
+    if name in NAMED and value in people:
+        return people[value]
     pair = _PAIR.fullmatch(value) if name == BOTH else None
     if pair is not None:
         return pair[1] if lang == "en" else pair[2]

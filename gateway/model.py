@@ -332,7 +332,8 @@ class Command:
 
     kind: `alarm.ack`, `alarm.shelve`, `order.accept`, … · subject: alarm, order or asset id ·
     done_at: when the person did it · received_at: when the core got it · version: the version that the
-    caller saw (None: do not check) · id: idempotency key made by the client.
+    caller saw (None: do not check) · id: idempotency key made by the client · said: digest of what the client
+    said under that key; "" where nobody compares.
     """
 
     id: str
@@ -343,6 +344,7 @@ class Command:
     received_at: Ms
     version: int | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
+    said: str = ""
 
     def received(self, at: Ms) -> Command:
         """The same command stamped by the core."""

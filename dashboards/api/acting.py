@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+import orjson
 from fastapi import Depends, Request
 from starlette.responses import Response
 
-from dashboards.access.people import actor_of
 from dashboards.access.permissions import owns
 from dashboards.api.bodies import Act, Body
 from dashboards.api.deps import Caller, key_of, need, reply, version_of
@@ -26,9 +27,11 @@ Thing = Literal["alarm", "order", "silence", "permit", "hazard"]
 DAY: Ms = 86_400_000
 OLDEST: Ms = 7 * DAY
 AHEAD: Ms = 60_000
+TIMES = {"done_at", "sent_at"}
+"""Fields of a body that are when it was said, not what: a repetition may tell another time."""
 INNER = ("memory", "keep")
 """Where the core keeps its own notes in a stored alarm and in a stored order."""
-HIDDEN = frozenset({*INNER, "notices", "told_overdue"})
+HIDDEN = frozenset({*INNER, "notices", "told_overdue", "device", "token"})
 """What of a stored thing is nobody's business outside of the core."""
 
 
@@ -44,9 +47,10 @@ class Acting:
 
     async def do(self, body: Act, **more: Any) -> Response:
         """Send the command, wait for its effect, answer with the changed thing."""
-        data = body.model_dump(exclude={"done_at", "sent_at"}, exclude_none=True) | more
+        data = body.model_dump(exclude=TIMES, exclude_none=True) | more
         at = done_at(body, self.caller.web.desk.now(), self.caller.web.clock.speed)
-        result = await submit(self.caller, self.key, self.kind, self.subject, data, at, self.version)
+        said = body.model_dump(exclude=TIMES)
+        result = await submit(self.caller, self.key, self.kind, self.subject, data, at, self.version, said)
         return answered(self.kind, result)
 
 
@@ -84,11 +88,17 @@ async def submit(
     data: Mapping[str, Any],
     at: Ms | None = None,
     version: int | None = None,
+    said: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Send a command; a conflict tells who was first and what the thing is like now."""
+    """Send a command; a conflict tells who was first and what the thing is like now.
+
+    said: what the client sent, where the command's data hold more than that; the same key with other words
+    is refused.
+    """
     web = caller.web
     now = web.desk.now()
-    command = Command(key, kind, subject, caller.actor, now if at is None else at, now, version, data)
+    command = Command(key, kind, subject, caller.actor, now if at is None else at, now, version, data,
+                      digest(data if said is None else said))  # fmt: skip
     try:
         async with asyncio.timeout(web.options.submit_timeout_s):
             result = await web.desk.submit(command)
@@ -106,11 +116,17 @@ async def carry_out(
 
     leave_out: fields that are no part of the command · more: facts that the body does not hold.
     """
-    left = {"done_at", "sent_at", *leave_out}
-    data = body.model_dump(mode="json", exclude=left, exclude_none=True) | more
+    data = body.model_dump(mode="json", exclude={*TIMES, *leave_out}, exclude_none=True) | more
+    said = body.model_dump(mode="json", exclude=TIMES)
     at = done_at(body, caller.web.desk.now(), caller.web.clock.speed) if isinstance(body, Act) else None
     key = key_of(request, caller, kind, subject)
-    return answered(kind, await submit(caller, key, kind, subject, data, at, version_of(request)))
+    return answered(kind, await submit(caller, key, kind, subject, data, at, version_of(request), said))
+
+
+def digest(said: Mapping[str, Any]) -> str:
+    """Of what a client said; the order of keys does not count."""
+    text = orjson.dumps(said, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)
+    return hashlib.sha256(text).hexdigest()[:32]
 
 
 def answered(kind: str, result: Mapping[str, Any]) -> Response:
@@ -126,13 +142,14 @@ async def _conflict(caller: Caller, command: Command, error: Conflict) -> Proble
     where = subject.partition("/")[::2] if kind == "settings.put" else (kind.partition(".")[0], subject)
     record = await asyncio.to_thread(caller.web.desk.state.record, *where) or {}
     found = _last_change(record)
-    reason = refused(str(error), caller.lang, caller.web.directory.zone)
+    users = await asyncio.to_thread(caller.web.accounts.users)
+    people = {u.id: str(u.body.get("name") or u.id) for u in users}
+    reason = refused(str(error), caller.lang, caller.web.directory.zone, people)
     if found is None or command.version in (None, record.get("version")):
         more = {"title": t("problem.not_now", caller.lang), "detail": reason}
         return Problem(409, "problem.not_now", extra=more | {"current": shown(record) or None})
     who, when = found
-    person = await asyncio.to_thread(caller.web.accounts.user, who)
-    name = actor_of(person).name if person else who
+    name = people.get(who, who)
     extra = {"who": who, "who_name": name, "when": when, "current": shown(record), "reason": reason}
     at = datetime.fromtimestamp(when / 1000, caller.web.directory.zone).strftime("%Y-%m-%d %H:%M:%S")
     return Problem(409, "problem.conflict", extra=extra, who=name, when=at)

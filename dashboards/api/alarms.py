@@ -92,12 +92,13 @@ async def reset(body: Reset, act: Annotated[Acting, Depends(acting("alarm", "ala
     return await act.do(body)
 
 
-async def known_person(act: Acting, kind: Literal["alarm", "order"], id_: str) -> None:
+async def known_person(act: Acting, kind: Literal["alarm", "order", "hazard"], id_: str) -> None:
     """Raises Problem 422 unless the person exists, can log in and may see and do something there."""
     web = act.caller.web
     user = await asyncio.to_thread(web.accounts.user, id_)
     if user is not None and active(user):
         person, record = actor_of(user), await find(act.caller, kind, act.subject)
-        if allows(person.role, f"{kind}.note") and web.directory.allows_body(person.scope, record):
+        needed = "hazard.fix" if kind == "hazard" else f"{kind}.note"
+        if allows(person.role, needed) and web.directory.allows_body(person.scope, record):
             return
     raise Problem(422, "problem.unknown_person", who=id_)

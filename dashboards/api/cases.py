@@ -5,41 +5,68 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Request
+from pydantic import Field
 from starlette.responses import Response
 
-from alerts.cases import SLOTS, missing
+from alerts.cases import MOST_PAPERS, SLOTS, missing
 from dashboards.api.acting import carry_out
-from dashboards.api.bodies import Act, Reason, example
-from dashboards.api.deps import Caller, need, reply
-from dashboards.api.photos import files_of
+from dashboards.api.bodies import Act, Body, Reason, example
+from dashboards.api.deps import Caller, need, reply, shows
+from dashboards.api.photos import IMAGES, Sha, files_of, original
 from dashboards.images import MAX_PHOTO, sniff
 from dashboards.problems import Problem
+from gateway.errors import NotFound
 
 router = APIRouter(prefix="/cases", tags=["cases"])
+PAPER = {
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "size": 48213,
+    "media": "application/pdf", "name": "survey.pdf",
+}  # fmt: skip
+EXAMPLE = {
+    "id": "case-4efa01c55515", "estate": "happiness", "asset": "ws-1", "system": "water",
+    "order": "wo-1f0c9d2e3a4b", "incident": "inc-1f0c9d2e3a4b", "event": "water_supply", "t": 1790000000000,
+    "opened_by": "wang",
+    "slots": {"survey": {"text": "…", "files": [PAPER], "by": "wang", "at": 1790000000000}},
+    "amount_fen": 12500000, "amount_by": "wang", "review": None, "requested_at": None, "pay_due": None,
+    "paid_at": None, "version": 3,
+}  # fmt: skip
+ONE = shows({"case": EXAMPLE})
+PAPERS = IMAGES | {"application/pdf": {"schema": {"type": "string", "format": "binary"}}}
 
 
 class OpenCase(Act):
     """A case for an order that the fund may pay."""
 
     model_config = example({"order": "wo-1f0c9d2e3a4b"})
-    order: Annotated[str, Query(min_length=1, max_length=60)]
+    order: Annotated[str, Field(min_length=1, max_length=60)]
+
+
+class Paper(Body):
+    """A paper that was uploaded to the case before; `name`: of the file, for people."""
+
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    name: Annotated[str, Field(max_length=120)] = ""
+    size: int | None = Field(None, ge=1, description="as the upload said; not needed")
+    media: Annotated[str, Field(max_length=40, description="as the upload said; not needed")] = ""
 
 
 class Fill(Act):
     """Words and papers of one slot."""
 
-    model_config = example({"slot": "necessity", "text": "both pumps failed, 412 households without water"})
+    model_config = example(
+        {"slot": "survey", "text": "both pumps failed, 412 households without water", "files": [PAPER]}
+    )
     slot: Literal["survey", "necessity", "plan", "budget", "contractor", "contract", "notice"]
-    text: Annotated[str, Query(min_length=1, max_length=2000)]
-    files: tuple[dict[str, Any], ...] = ()
+    text: Annotated[str, Field(min_length=1, max_length=2000)]
+    files: Annotated[tuple[Paper, ...], Field(max_length=MOST_PAPERS)] = ()
 
 
 class Amount(Act):
     """What is to be paid, in fen."""
 
     model_config = example({"amount_fen": 12_500_000})
-    amount_fen: Annotated[int, Query(ge=0)]
+    amount_fen: Annotated[int, Field(ge=0, le=10**13)]
 
 
 class Review(Act):
@@ -54,6 +81,11 @@ class Nothing(Act):
     """An act that needs no words."""
 
 
+def media_of(data: bytes) -> str | None:
+    """Media type of a paper; None for what is neither a PDF nor a picture."""
+    return "application/pdf" if data[:5] == b"%PDF-" and b"%%EOF" in data[-1024:] else sniff(data)
+
+
 async def _case(caller: Caller, id_: str) -> tuple[dict[str, Any], dict[str, Any]]:
     state = caller.web.desk.state
     case = await asyncio.to_thread(state.record, "case", id_)
@@ -62,7 +94,7 @@ async def _case(caller: Caller, id_: str) -> tuple[dict[str, Any], dict[str, Any
     return case, await asyncio.to_thread(state.record, "order", case["order"]) or {}
 
 
-@router.get("")
+@router.get("", summary="List cases of the fund", responses=shows({"cases": [EXAMPLE]}))
 async def cases(
     caller: Annotated[Caller, Depends(need("view.cases"))], estate: str | None = None
 ) -> Response:
@@ -72,7 +104,7 @@ async def cases(
     return reply({"cases": sorted(found, key=lambda c: -int(c["t"]))})
 
 
-@router.post("")
+@router.post("", summary="Open a case", responses=ONE)
 async def open_case(
     body: OpenCase, request: Request, caller: Annotated[Caller, Depends(need("case.open"))]
 ) -> Response:
@@ -80,7 +112,11 @@ async def open_case(
     return await _act(caller, request, "case.open", body.order, body)
 
 
-@router.get("/{id}")
+@router.get(
+    "/{id}", summary="A case",
+    responses=shows({"case": EXAMPLE, "slots": {"survey": {"en": "Survey on the spot"}},
+                     "missing": ["plan", "budget"]}),
+)  # fmt: skip
 async def case(id: str, caller: Annotated[Caller, Depends(need("view.cases"))]) -> Response:  # noqa: A002 - path
     """A case with its slots by name and those that are missing."""
     found, order = await _case(caller, id)
@@ -88,30 +124,59 @@ async def case(id: str, caller: Annotated[Caller, Depends(need("view.cases"))]) 
     return reply({"case": found, "slots": {k: dict(v) for k, v in SLOTS.items()}, "missing": lacking})
 
 
-@router.post("/{id}/papers")
+@router.post(
+    "/{id}/papers", summary="Keep a paper", responses=shows(PAPER),
+    openapi_extra={"requestBody": {"required": True, "content": PAPERS}},
+)  # fmt: skip
 async def paper(id: str, request: Request, caller: Annotated[Caller, Depends(need("case.fill"))]) -> Response:  # noqa: A002 - path
     """Keep a paper (PDF or picture, at most 12 MiB) as it is; its hash goes into a slot by `fill`."""
     await _case(caller, id)
     data = await request.body()
-    media = "application/pdf" if data[:5] == b"%PDF-" and b"%%EOF" in data[-1024:] else sniff(data)
+    media = media_of(data)
     if media is None or len(data) > MAX_PHOTO:
         raise Problem(422, "problem.paper")
     sha = await asyncio.to_thread(files_of(caller.web).put, data)
     return reply({"sha256": sha, "size": len(data), "media": media})
 
 
-@router.post("/{id}/fill")
+@router.post("/{id}/fill", summary="Fill a slot", responses=ONE)
 async def fill(
     id: str,  # noqa: A002 - the name in the path
     body: Fill,
     request: Request,
     caller: Annotated[Caller, Depends(need("case.fill"))],
 ) -> Response:
-    """Fill a slot."""
-    return await _act(caller, request, "case.fill", id, body)
+    """Fill a slot with words and papers that were uploaded before; what stood there is replaced."""
+    await _case(caller, id)
+    files = [await _kept(caller, p) for p in body.files]
+    return await carry_out(caller, request, "case.fill", id, body, "files", files=files)
 
 
-@router.post("/{id}/amount")
+async def _kept(caller: Caller, paper: Paper) -> dict[str, Any]:
+    """What is known of a paper by its bytes. Raises Problem 422 when nobody has uploaded it."""
+    try:
+        data = await asyncio.to_thread(files_of(caller.web).get, paper.sha256)
+    except NotFound as e:
+        raise Problem(422, "problem.no_paper") from e
+    named = {"name": paper.name} if paper.name else {}
+    return {"sha256": paper.sha256, "size": len(data), "media": media_of(data) or ""} | named
+
+
+@router.get("/{id}/papers/{sha256}", summary="A paper of a case", responses={200: {"content": PAPERS}})
+async def paper_of(
+    id: str,  # noqa: A002 - the name in the path
+    sha256: Sha,
+    caller: Annotated[Caller, Depends(need("view.cases"))],
+) -> Response:
+    """The bytes as they were uploaded."""
+    found, _ = await _case(caller, id)
+    kept = [f for held in found["slots"].values() for f in held["files"] if f["sha256"] == sha256]
+    if not kept:
+        raise Problem(404, "problem.scope")
+    return await original(caller.web, sha256, kept[0].get("media") or "application/octet-stream")
+
+
+@router.post("/{id}/amount", summary="Enter the amount", responses=ONE)
 async def amount(
     id: str,  # noqa: A002 - the name in the path
     body: Amount,
@@ -122,7 +187,7 @@ async def amount(
     return await _act(caller, request, "case.amount", id, body)
 
 
-@router.post("/{id}/review")
+@router.post("/{id}/review", summary="Review the amount", responses=ONE)
 async def review(
     id: str,  # noqa: A002 - the name in the path
     body: Review,
@@ -133,7 +198,7 @@ async def review(
     return await _act(caller, request, "case.review", id, body)
 
 
-@router.post("/{id}/request")
+@router.post("/{id}/request", summary="Request the payment", responses=ONE)
 async def ask(
     id: str,  # noqa: A002 - the name in the path
     body: Nothing,
@@ -144,7 +209,7 @@ async def ask(
     return await _act(caller, request, "case.request", id, body)
 
 
-@router.post("/{id}/paid")
+@router.post("/{id}/paid", summary="The payment came", responses=ONE)
 async def paid(
     id: str,  # noqa: A002 - the name in the path
     body: Nothing,
@@ -155,7 +220,9 @@ async def paid(
     return await _act(caller, request, "case.paid", id, body)
 
 
-@router.get("/{id}/dossier.zip", responses={200: {"content": {"application/zip": {}}}})
+@router.get(
+    "/{id}/dossier.zip", summary="The signed dossier", responses={200: {"content": {"application/zip": {}}}}
+)
 async def dossier(
     id: str,  # noqa: A002 - the name in the path
     caller: Annotated[Caller, Depends(need("export.dossier"))],

@@ -9,10 +9,12 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from dashboards.api.acting import Acting, acting, carry_out, find
+from dashboards.api.alarms import known_person
 from dashboards.api.bodies import ReasonBody
 from dashboards.api.bodies_life import HazardAssign, HazardBody, HazardFix, HazardNote
 from dashboards.api.deps import Caller, need, reply, shows
 from dashboards.api.photos import IMAGES, Sha, files_of, original
+from dashboards.i18n import catalogue
 from dashboards.images import photo_media
 from dashboards.problems import Problem
 from gateway.errors import NotFound
@@ -85,7 +87,11 @@ async def report(
 async def assign(
     body: HazardAssign, act: Annotated[Acting, Depends(acting("hazard", "hazard.assign"))]
 ) -> Response:
-    """Say who fixes it and, where need be, until when."""
+    """Say who fixes it, a person or a duty role that exists, and, where need be, until when."""
+    if not body.to.isupper():
+        await known_person(act, "hazard", body.to)
+    elif f"duty.{body.to}" not in catalogue():
+        raise Problem(422, "problem.unknown_duty", duty=body.to)
     return await act.do(body)
 
 

@@ -20,7 +20,7 @@ from dashboards.access.guests import (
     secret,
 )
 from dashboards.access.sessions import csrf_of
-from dashboards.api.acting import Acting, acting, find, shown, submit
+from dashboards.api.acting import TIMES, Acting, acting, find, shown, submit
 from dashboards.api.arrival import arrive_facts
 from dashboards.api.bodies import Act, Arrive, Body, Check, Done, Plain, example
 from dashboards.api.deps import Caller, Lang, WebDep, address_of, key_of, need, reply
@@ -64,7 +64,8 @@ async def make(
     token, kept = secret()
     until = act.caller.web.desk.now() + body.hours * HOUR
     data = {"name": body.name, "firm": body.firm, "token": kept, "until": until}
-    link = (await submit(act.caller, act.key, "link.make", act.subject, data))["link"]
+    said = body.model_dump(exclude=TIMES)  # the token and the end are new each time
+    link = (await submit(act.caller, act.key, "link.make", act.subject, data, said=said))["link"]
     if link["id"] != kept[:10]:  # the same key again: its answer is known, its token is not
         raise Problem(409, "problem.link_again")
     path = f"/g/{link['id']}#{token}"

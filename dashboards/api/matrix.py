@@ -60,7 +60,7 @@ def _reach(caller: Caller, estate: str) -> None:
     if estate and not caller.web.directory.allows(caller.scope, estate):
         raise Problem(404, "problem.scope")
     if not estate and caller.scope != Scope():
-        raise Problem(403, "problem.wider")
+        raise Problem(403, "problem.all_estates")
 
 
 @router.get("/matrix.csv", summary="Matrix as a spreadsheet")

@@ -81,7 +81,7 @@ def _check_reach(caller: Caller, record: Mapping[str, Any]) -> None:
         if not caller.web.directory.allows(caller.scope, str(estate)):
             raise Problem(404, "problem.scope")
     elif caller.scope != Scope():
-        raise Problem(403, "problem.wider")
+        raise Problem(403, "problem.all_estates")
 
 
 @router.put("/assets/{id}/mode")

@@ -36,16 +36,25 @@ class Dossiers:
             raise NotFound(f"there is no case {id_}")
         alarms = [a for i in order["alarms"] if (a := self._state.record("alarm", i)) is not None]
         raw, rows = self._raw(alarms)
-        lacking = missing(case, order, raw_rows=rows)
+        papers, lost = self._papers(case)
+        gaps = {*missing(case, order, raw_rows=rows), *(slot for slot, _ in lost)}
+        lacking = [slot for slot in SLOTS if slot in gaps]
         events = self._events(case, order)
         pictures = self._pictures(order)
         files = {
             "case.json": _json(case), "order.json": _json({k: v for k, v in order.items() if k != "keep"}),
             "alarms.json": _json([{k: v for k, v in a.items() if k != "memory"} for a in alarms]),
             "events.jsonl": b"".join(orjson.dumps(e) + b"\n" for e in events),
-            **raw, **{name: data for name, (_, data) in pictures.items()}, **self._papers(case),
+            **raw, **{name: data for name, (_, data) in pictures.items()}, **papers,
         }  # fmt: skip
-        facts = {"case": id_, "estate": case["estate"], "order": order["id"], "missing": lacking}
+        facts: dict[str, Any] = {
+            "case": id_,
+            "estate": case["estate"],
+            "order": order["id"],
+            "missing": lacking,
+        }
+        if lost:
+            facts["lost"] = [{"slot": slot, "sha256": sha} for slot, sha in lost]
         title = f"应急维修资金档案 · {order['title'].get('zh', order['id'])}"
         files["dossier.pdf"] = render(title, _sections(case, order, alarms, lacking, rows, pictures), facts)
         return pack(files, facts, self._keys)
@@ -87,14 +96,17 @@ class Dossiers:
             for p in order.get("photos") or ()
         }
 
-    def _papers(self, case: Mapping[str, Any]) -> dict[str, bytes]:
-        return {
-            f"papers/{slot}_{f['sha256']}.{SUFFIX.get(f.get('media', ''), 'bin')}": self._files.get(
-                f["sha256"]
-            )
-            for slot, held in case["slots"].items()
-            for f in held["files"]
-        }
+    def _papers(self, case: Mapping[str, Any]) -> tuple[dict[str, bytes], list[tuple[str, str]]]:
+        """Bytes by file name, and (slot, hash) of papers that are gone: that stops no dossier."""
+        found, lost = dict[str, bytes](), list[tuple[str, str]]()
+        for slot, held in case["slots"].items():
+            for f in held["files"]:
+                name = f"papers/{slot}_{f['sha256']}.{SUFFIX.get(f.get('media', ''), 'bin')}"
+                try:
+                    found[name] = self._files.get(f["sha256"])
+                except NotFound:
+                    lost.append((slot, f["sha256"]))
+        return found, lost
 
 
 def _json(value: Any) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any
 
 from alerts.desk import Outcome
 from alerts.orders_unproven import Unproven
-from gateway.core.asks import Asks
+from gateway.core.asks import Asks, kept, same
 from gateway.core.balance import Balance
 from gateway.core.brain import Brain
 from gateway.core.content import storable
@@ -142,9 +142,12 @@ class Core:
     # ── the inbox ─────────────────────────────────────────────────────────────────────────────────────
 
     async def submit(self, command: Command) -> dict[str, Any]:
-        """Put a command into the inbox; its effect. Raises what the life cycle raises."""
+        """Put a command into the inbox; its effect. Raises what the life cycle raises.
+
+        The same key again gives the first answer; with other words it is BadInput.
+        """
         known = await asyncio.to_thread(self.parts.state.command, command.id)
-        return known if known is not None else await self.asks.put(command)
+        return same(command, known) if known is not None else await self.asks.put(command)
 
     # ── the loop ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -274,7 +277,7 @@ class Core:
             log.exception("command failed kind=%s subject=%s; report this", command.kind, command.subject)
             self.asks.refuse(command.id, WorkFailed("this act met a defect; it is in the log of the core"))
             return
-        await self._commit(outcome, [], [], answers={command.id: answer})
+        await self._commit(outcome, [], [], answers={command.id: kept(command, answer)})
         self.asks.answer(command.id, answer)
 
     async def tick(self) -> None:

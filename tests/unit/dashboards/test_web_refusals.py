@@ -129,3 +129,12 @@ def test_a_hole_of_the_matrix_is_named_in_chinese_with_its_rule() -> None:
     said_ = "row water.supply has 0 level(s) above TE, two are needed; rule water.out_p_low, asset ws-1"
     told = "water.supply 行在 工程 之上只有 0 级，需要两级（规则 water.out_p_low，设施 ws-1）"
     assert re.sub(r"在 .+? 之上", "在 工程 之上", refused(said_, "zh")) == told
+
+
+async def test_who_was_first_is_told_by_name(site: Site) -> None:
+    client = await site.login("supervisor")
+    site.desk.fails = Conflict("already accepted by technician at 2026-01-01T00:00:00Z")
+    for lang, words in (("zh", "Technician 已于"), ("en", "already accepted by Technician at")):
+        answer = await client.post("/api/v1/orders/o1/accept", json={}, headers={"Accept-Language": lang})
+        assert words in answer.json()["detail"]
+    await client.aclose()

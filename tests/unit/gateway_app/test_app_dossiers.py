@@ -121,6 +121,22 @@ def test_all_slots_are_there_or_named_and_the_hashes_are_those_of_receipt(
         dossiers.make("case-9")
 
 
+def test_a_paper_that_is_not_there_is_named_and_the_dossier_is_made_all_the_same(
+    made: tuple[Dossiers, dict[str, str], InstallationKeys], tmp_path: Path
+) -> None:
+    dossiers, _, keys = made
+    case = dossiers._state.record("case", "case-1") or {}
+    gone = {"sha256": "a" * 64, "media": "application/pdf"}
+    slots = case["slots"] | {"plan": {"text": "new pumps", "files": [gone], "by": "z", "at": T0}}
+    dossiers._state.commit(Commit(records=[("case", "case-1", "e1", {**case, "slots": slots})]))
+    path = tmp_path / "case-1.zip"
+    path.write_bytes(dossiers.make("case-1"))
+    found = verify(path, keys.public.hex())
+    assert (found.faults, found.missing) == ([], ["plan", "notice"])
+    with zipfile.ZipFile(path) as z:
+        assert b'"lost"' in z.read("manifest.json")
+
+
 def change(path: Path, to: Path, name: str, data: bytes | None) -> None:
     with zipfile.ZipFile(path) as z, zipfile.ZipFile(to, "w") as out:
         for n in z.namelist():
