@@ -100,21 +100,23 @@ def _rules(
 ) -> None:
     from gateway.adapters.csv_series import read_table
     from gateway.app import backtest_rules
+    from gateway.app.backtest_files import Target, skipped
     from gateway.app.setup import load_setup
 
     only, start, end, zone, lang = how
     if (data is None) == (not files):
         raise BadInput("is missing", field="--data", hint="a data directory, or files with columns asset/tag")
-    setup = load_setup(site)
+    setup, target = load_setup(site), Target(out, files)
     span = (_time(start, "--from", setup.site.timezone), _time(end, "--to", setup.site.timezone))
     job = backtest_rules.Job(setup, only, span, lang)
     with _progress(as_json) as told:
         if data is not None:
             result = backtest_rules.over_store(job, data, told)
         else:
-            result = backtest_rules.over_files(job, [read_table(f, zone) for f in files], told)
-    if out is not None:
-        backtest_rules.write(result, out)
+            tables = {str(f): read_table(f, zone) for f in files}
+            result = backtest_rules.over_files(job, list(tables.values()), told)
+            result["skipped"] = [f"{f}: {line}" for f, t in tables.items() for line in skipped(t, lang)]
+    backtest_rules.write(result, target)
     _show_rules(result, as_json)
 
 
@@ -153,13 +155,19 @@ def _show_files(result: dict[str, Any], as_json: bool) -> None:
         say(result)
         return
     screen = console()
-    columns = ("series", "samples", "days", "alarms", "alarms_per_month", "share_in_alarm")
+    columns = (
+        "series", "samples", "days", "gaps", "longest_gap_h", "alarms", "alarms_per_month", "share_in_alarm",
+    )  # fmt: skip
     table(screen, "", columns, [[r[c] for c in columns] for r in result["series"]])
     for r in result["series"]:
         if r.get("left_out"):
-            screen.print(f"{r['file']}: left out as labels or by --ignore: {', '.join(r['left_out'])}")
+            names = ", ".join(r["left_out"])
+            screen.print(
+                f"{r['file']}: no channels (labels, times, --ignore, or without a number): {names}",
+                markup=False,
+            )
         for line in r.get("skipped", ()):
-            screen.print(f"{r['file']}: {line}")
+            screen.print(f"{r['file']}: {line}", markup=False)
     shown = [[a["series"], a["from"], a["until"], a["score"], a["why"]] for a in result["alarms"][:SHOWN]]
     table(screen, "", ("series", "from", "until", "score", "why"), shown)
     _more(screen, len(result["alarms"]), result["out"])
@@ -173,6 +181,8 @@ def _show_rules(result: dict[str, Any], as_json: bool) -> None:
         return
     screen = console()
     screen.print(f"{result['from']} to {result['until']}, {result['points']} points")
+    for line in result.get("skipped", ()):
+        screen.print(line, markup=False)
     table(screen, "", ("rule", "fired", "per asset and month", "with order"), [
         [r["rule"], r["fired"], r["per_asset_month"], r["with_order"]] for r in result["rules"]
     ])  # fmt: skip

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from alerts.detect.calibrate import BLOCK
 from alerts.detect.night import night_changes
 from alerts.detect.series import usual_step
 from alerts.sentences_hour import rare
-from gateway.adapters.csv_series import HINTS, WORDS, Table, read_table
+from gateway.adapters.csv_series import Table, read_table
+from gateway.adapters.csv_skipped import HINTS, WORDS
+from gateway.adapters.files import replaced
 from gateway.errors import BadInput
 from gateway.model import Ms
 
@@ -33,6 +36,14 @@ WIDE = 3
 FIT = 400
 """Rows that teach it at most, and half of the file at most."""
 MONTH_MS = 30.44 * 86_400_000
+ALARMS = "alarms"
+"""Name of the file that is written last: where it is, the others are whole."""
+HOLE = 3
+"""Steps of the usual length from which on a distance between samples is a gap."""
+AT_ONCE = 100_000
+"""Rows that are written together."""
+LONGEST = 120
+"""Characters of a file's name."""
 
 
 @dataclass(frozen=True)
@@ -100,25 +111,68 @@ def run(
 
     out: a folder for `NAME.csv` each (`timestamp,value,score,alarm,why`, a file per channel where each is
     judged by itself) and `alarms.csv`. `told` hears what is going on. Raises BadInput: nothing of a file that
-    cannot be read is written.
+    cannot be read is written. Each file appears whole or not at all, `alarms.csv` after all others; that of
+    an earlier run is taken away first.
     """
-    names = _names(files)
+    target = Target(out, files)
     results, alarms = [], list[Stretch]()
-    for path, name in zip(files, names, strict=True):
+    for path, name in zip(files, _names(files), strict=True):
         told(f"{path.name}: reading")
         table = read_table(path, options.zone, options.ignore, _reading(path, told))
-        for judged in judge(table, options, path, name):
+        for found in judge(table, options, path, name):
+            judged = replace(found, name=target.name(found.name))
             told(f"{path.name}: {judged.name} judged")
             stretches = list(_stretches(judged))
             alarms += stretches
             results.append(_figures(path, judged, stretches))
-            if out is not None:
-                _write(out / f"{judged.name}.csv", judged, options.zone)
+            with target.opened(judged.name) as file:
+                _write(file, judged, options.zone)
         results[-1]["skipped"] = skipped(table, options.language)
         results[-1]["left_out"] = list(table.left_out)
-    if out is not None:
-        _write_alarms(out / "alarms.csv", alarms, options.zone)
+    with target.opened(ALARMS) as file:
+        _write_alarms(file, alarms, options.zone)
     return {"series": results, "alarms": [_plain(a, options.zone) for a in alarms], "out": str(out or "")}
+
+
+class Target:
+    """A folder of results, or none. Files appear in it whole or not at all."""
+
+    def __init__(self, folder: Path | None, inputs: Sequence[Path] = ()) -> None:
+        """Raises BadInput when there is something else at its place."""
+        if folder is not None and folder.exists() and not folder.is_dir():
+            raise BadInput(f"{folder} is no folder", field="--out", hint="name a folder, new or old")
+        self._folder, self._inputs = folder, {p.resolve() for p in inputs}
+        self._names = {ALARMS}
+        self._begun = False
+
+    def name(self, wish: str) -> str:
+        """A name that no other result has, nor the list of alarms."""
+        wish = wish.replace("/", "_").replace("\\", "_")[:LONGEST]
+        name, n = wish, 1
+        while name.casefold() in self._names:
+            n += 1
+            name = f"{wish}-{n}"
+        self._names.add(name.casefold())
+        return name
+
+    @contextmanager
+    def opened(self, name: str) -> Iterator[Any]:
+        """A CSV file to write to (without a folder: None). Raises BadInput when it would be an input."""
+        if self._folder is None:
+            yield None
+            return
+        path = self._folder / f"{name}.csv"
+        if {path.resolve(), (self._folder / f"{ALARMS}.csv").resolve()} & self._inputs:
+            raise BadInput(f"would overwrite {path}", field="--out", hint="name another folder")
+        if not self._begun:
+            (self._folder / f"{ALARMS}.csv").unlink(missing_ok=True)
+            self._begun = True
+        try:
+            with replaced(path) as half, half.open("w", encoding="utf-8", newline="") as file:
+                yield csv.writer(file)
+                file.flush()
+        except OSError as e:  # a full disk names no file
+            raise OSError(e.errno, e.strerror or str(e), e.filename or str(path)) from e
 
 
 def _reading(path: Path, told: Callable[[str], None]) -> Callable[[int], None]:
@@ -144,7 +198,7 @@ def judge(table: Table, options: Options, path: Path, name: str) -> Iterator[Jud
         yield _by_night(table, options, path, name)
         return
     for k, channel in enumerate(table.names):
-        own = name if len(table.names) == 1 else f"{name}.{channel.replace('/', '_')}"
+        own = name if len(table.names) == 1 else f"{name}.{channel}"
         yield _alone(table.t, table.values[:, k], options, detector, (own, channel))
 
 
@@ -160,7 +214,7 @@ def _alone(t: NDArray[np.int64], v: F8, options: Options, detector: str, name: t
             why[n] = _unusual(v[n], expected[n], per_month, options.language)
     else:
         for n in np.flatnonzero(alarm).tolist():
-            why[n] = f"{detector} {scores[n]:.3f}"
+            why[n] = _compared(detector, v[n], options.language)
     return Judged(name[0], [name[1]] * len(v), t, v, scores, alarm, why)
 
 
@@ -170,6 +224,15 @@ def _unusual(value: float, expected: float, per_month: float, language: str) -> 
         return f"{value:.6g}，{'高于' if value > expected else '低于'}此时段通常的 {expected:.6g}，{zh}"
     side = "above" if value > expected else "below"
     return f"{value:.6g}, {side} the usual {expected:.6g} at this hour, {en}"
+
+
+def _compared(detector: str, value: float, language: str) -> str:
+    """Of detectors that are there to be compared with."""
+    zh, en = {
+        "threshold": ("超出最初数值的常见范围", "beyond the usual range of the first values"),
+        "random": ("随机抽中，仅供对比", "picked by chance, to compare with"),
+    }.get(detector, ("一律视为报警，仅供对比", "counted as an alarm like every sample, to compare with"))
+    return f"{value:.6g}，{zh}" if language == "zh" else f"{value:.6g}, {en}"
 
 
 def _together(table: Table, options: Options, path: Path, name: str) -> Judged:
@@ -223,8 +286,8 @@ def _by_night(table: Table, options: Options, path: Path, name: str) -> Judged:
         [""] * n,
     )
     for change in night_changes(local, table.values[order], signs=signs):
-        at = min(int(np.searchsorted(local, change.t)), n - 1)
-        if change.rise > 0:
+        at = int(np.searchsorted(local, change.t))
+        if change.rise > 0 and at < n:  # else its window is not over yet
             zone.score[at] = 0.5 + 0.5 * change.rise / (change.rise + abs(change.expected))
             zone.alarm[at] = True
             zone.why[at] = _leak(change.value, change.expected, change.rise, options.language)
@@ -259,11 +322,15 @@ def _stretches(j: Judged) -> Iterator[Stretch]:
 
 def _figures(path: Path, j: Judged, stretches: Sequence[Stretch]) -> dict[str, Any]:
     span = int(j.t.max() - j.t.min())
+    steps = np.diff(np.unique(j.t))
+    holes = steps[steps > HOLE * usual_step(j.t)]
     return {
         "file": str(path),
         "series": j.name,
         "samples": len(j.t),
         "days": round(span / 86_400_000, 2),
+        "gaps": len(holes),
+        "longest_gap_h": round(float(holes.max(initial=0)) / 3_600_000, 2),
         "alarms": len(stretches),
         "alarms_per_month": round(len(stretches) * MONTH_MS / span, 2) if span else None,
         "share_in_alarm": round(float(j.alarm.mean()), 4),
@@ -277,30 +344,30 @@ def skipped(table: Table, language: str) -> list[str]:
     for kind, count in table.skipped.counts.items():
         places = "; ".join(f"{line}: {text!r}" for line, _, text in table.skipped.first.get(kind, []))
         said = f"{count} {WORDS[kind][side]}"
-        found.append(f"{said} ({places}; {HINTS[kind]})" if places else said)
+        told = "; ".join(x for x in (places, HINTS.get(kind, "")) if x)
+        found.append(f"{said} ({told})" if places else said)
     return found
 
 
-def _write(path: Path, j: Judged, zone: tzinfo) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["timestamp", "value", "score", "alarm", "why"])
-        values = zip(j.t.tolist(), j.value.tolist(), j.score.tolist(), j.alarm.tolist(), j.why, strict=True)
+def _write(rows: Any, j: Judged, zone: tzinfo) -> None:
+    if rows is None:
+        return
+    rows.writerow(["timestamp", "value", "score", "alarm", "why"])
+    for at in range(0, len(j.t), AT_ONCE):
+        some = slice(at, at + AT_ONCE)
+        columns = (j.t[some].tolist(), j.value[some].tolist(), j.score[some].tolist(), j.alarm[some].tolist())
         rows.writerows(
-            (stamp(t, zone), "" if v != v else repr(v), f"{s:.6f}", int(a), why) for t, v, s, a, why in values
+            (stamp(t, zone), "" if v != v else repr(v), f"{s:.6f}", int(a), why)
+            for t, v, s, a, why in zip(*columns, j.why[some], strict=True)
         )
 
 
-def _write_alarms(path: Path, alarms: Sequence[Stretch], zone: tzinfo) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["series", "channel", "from", "until", "score", "why"])
-        for a in alarms:
-            rows.writerow(
-                [a.file, a.channel, stamp(a.start, zone), stamp(a.end, zone), f"{a.score:.4f}", a.why]
-            )
+def _write_alarms(rows: Any, alarms: Sequence[Stretch], zone: tzinfo) -> None:
+    if rows is None:
+        return
+    rows.writerow(["series", "channel", "from", "until", "score", "why"])
+    for a in alarms:
+        rows.writerow([a.file, a.channel, stamp(a.start, zone), stamp(a.end, zone), f"{a.score:.4f}", a.why])
 
 
 def _plain(a: Stretch, zone: tzinfo) -> dict[str, Any]:

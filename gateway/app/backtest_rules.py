@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -21,7 +20,7 @@ from gateway.adapters.columns import first_wins
 from gateway.adapters.csv_series import Table
 from gateway.adapters.duckdb_store import DuckStore
 from gateway.adapters.state import SqlState, open_state
-from gateway.app.backtest_files import stamp
+from gateway.app.backtest_files import ALARMS, Target, stamp
 from gateway.app.backtest_held import SPEAKS, Completer
 from gateway.app.backtest_parts import parted
 from gateway.app.setup import Setup
@@ -337,14 +336,15 @@ def _per_rule(
         yield {"rule": rule, "fired": n, "per_asset_month": round(per, 3), "with_order": with_order}
 
 
-def write(result: Mapping[str, Any], out: Path) -> None:
-    """`alarms.csv` and `rules.csv` into a folder."""
-    out.mkdir(parents=True, exist_ok=True)
-    for name in ("alarms", "rules"):
-        with (out / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+def write(result: Mapping[str, Any], target: Target) -> None:
+    """`rules.csv` and, when that is whole, `alarms.csv`."""
+    for name in ("rules", ALARMS):
+        with target.opened(name) as rows:
+            if rows is None:
+                return
             table = result[name]
-            rows = csv.DictWriter(file, list(table[0]) if table else ["from", "until", "rule", "point"])
-            rows.writeheader()
+            columns = list(table[0]) if table else ["from", "until", "rule", "point"]
+            rows.writerow(columns)
             rows.writerows(
-                {k: " ".join(v) if isinstance(v, list) else v for k, v in r.items()} for r in table
+                [" ".join(r[c]) if isinstance(r[c], list) else r[c] for c in columns] for r in table
             )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 
-from gateway.adapters.csv_series import BLOCK, WORDS, read_table
+from gateway.adapters.csv_series import BLOCK, LONGEST, read_table
+from gateway.adapters.csv_skipped import WORDS
 from gateway.errors import BadInput
 
 T0 = 1_772_352_000_000  # 2026-03-01T08:00:00Z
@@ -37,6 +39,12 @@ def put(folder: Path, text: str, encoding: str = "utf-8") -> Path:
         (f"timestamp,value\n{T0 // 1000},1.5\n{T0 // 1000 + 60},2.5\n", "utf-8"),
         ("datetime;v;anomaly\n2026-03-01 08:00;1,5;0\n2026-03-01 08:01;2,5;1\n", "utf-8"),
         (GOOD + "\n\n", "utf-8"),
+        ("\n \n" + GOOD, "utf-8"),
+        (GOOD.replace("\n", "\r"), "utf-8"),
+        ('"timestamp","value"\n"2026-03-01 08:00:00","1.5"\n"2026-03-01 08:01:00","2,5"\n', "utf-8"),
+        ("timestamp,value,time\n2026/3/1 8:00,1.5,x\n2026年3月1日 8:01,2.5,y\n", "utf-8"),
+        (f"timestamp,value\n{T0}000,1.5\n{T0 + 60_000}000000,2.5\n", "utf-8"),
+        (f"timestamp,value\n{T0 // 1000}.0,1.5\n{T0 // 1000 + 60}.0,2.5\n", "utf-8"),
     ],
 )
 def test_the_same_two_rows_are_read_from_every_form(tmp_path: Path, text: str, encoding: str) -> None:
@@ -61,10 +69,14 @@ def test_what_was_not_used_is_counted_with_its_places(tmp_path: Path) -> None:
     rows[11] = "2026-03-01 07:00:00,11"  # late
     table = read_table(put(tmp_path, "timestamp,value\n" + "\n".join(rows) + "\n"))
     assert table.rows == 40
-    assert table.skipped.counts == {"columns": 1, "time": 1, "number": 1, "late": 2}
+    assert table.skipped.counts == {
+        "columns": 1, "time": 1, "number": 1, "gap": 1, "again": 1, "late": 1,
+    }  # fmt: skip
     assert set(table.skipped.counts) <= set(WORDS)
     assert table.skipped.first["time"] == [(5, "timestamp", "yesterday")]
     assert table.skipped.first["number"] == [(7, "value", "broken")]
+    assert table.skipped.first["again"] == [(11, "timestamp", "2026-03-01 08:08:00")]
+    assert table.skipped.first["late"] == [(13, "timestamp", "2026-03-01 07:00:00")]
     assert table.skipped.first["columns"] == [(9, "", "3 instead of 2")]
     assert len(table.t) == 38
     assert np.isnan(table.values[:, 0]).sum() == 2
@@ -104,10 +116,22 @@ def test_labels_and_ignored_columns_are_no_channels(tmp_path: Path) -> None:
         ("timestamp,value\nx,1\ny,2\n", "x.csv:2: timestamp: 2 of 2 rows cannot be used; the first: 'x'"),
         (
             "timestamp,value\n2026-03-01 08:00:00,bad\n2026-03-01 08:01:00,worse\n",
-            "x.csv:2: value: 2 of 2 rows cannot be used; the first: 'bad'",
+            "x.csv:2: value: 2 of 2 values are no numbers; the first: 'bad'",
         ),
         ("timestamp,value\n1\n2\n3\n", "x.csv:2: columns: 3 of 3 rows"),
         ("timestamp,value\n\0\0,1\n", "x.csv:2: holds bytes that are no text"),
+        (
+            "timestamp,value\n-5,1\n1e300,2\n",
+            "x.csv:2: timestamp: 2 of 2 rows cannot be used; the first: '-5'",
+        ),
+        (
+            "timestamp,value\n2026-03-01 08:00,1\n" * 1 + "2026-03-01 08:00,2\n" * 5,
+            "x.csv:3: timestamp: 5 of 6",
+        ),
+        (
+            GOOD + '"2026-03-01 08:02:00,1\n2026-03-01 08:03:00,2\n',
+            "x.csv:4: the row that begins here is no CSV",
+        ),
         ("timestamp,value\nnan,1\ninf,2\n", "x.csv:2: timestamp: 2 of 2 rows"),
     ],
 )
@@ -121,3 +145,50 @@ def test_what_cannot_be_read_is_refused_with_line_and_column(tmp_path: Path, tex
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"nowhere\.csv.*No such file"):
         read_table(tmp_path / "nowhere.csv")
+
+
+def test_no_file_is_read_that_never_ends(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    for path in (tmp_path, tmp_path / "pipe.csv", Path("/dev/zero")):
+        with pytest.raises(BadInput, match="is no file"):
+            read_table(path)
+    with pytest.raises(BadInput, match=r"x\.csv:1: the line does not end"):
+        read_table(put(tmp_path, "timestamp," + "v" * LONGEST))
+
+
+def test_what_is_no_number_or_no_time_of_ours_is_told(tmp_path: Path) -> None:
+    rows = [f"2026-03-01 08:{n:02d}:00,{n}" for n in range(30)]
+    rows[3] = "2026-03-01 08:03:00,1e400"
+    rows[4] = '2026-03-01 08:04:00,"1,234"'  # thousands, or a decimal comma: nobody knows
+    rows[5] = "2026-03-01 08:05:00,NaN"
+    rows[6] = "9999-12-31 23:59:59,6"
+    rows[7] = "0001-01-01T00:00:00+08:00,7"
+    rows[8] = "2026-03-01T16:08:00+08:00,8"
+    table = read_table(put(tmp_path, "timestamp,value\n" + "\n".join(rows)))
+    assert table.skipped.counts == {"zone": 27, "time": 2, "number": 2, "gap": 1}
+    assert table.skipped.first["number"] == [(5, "value", "1e400"), (6, "value", "1,234")]
+    assert table.skipped.first["time"][0] == (8, "timestamp", "9999-12-31 23:59:59")
+    assert len(table.t) == 28
+    assert np.diff(table.t).max() == 3 * 60_000
+
+
+def test_a_column_without_a_number_is_no_channel(tmp_path: Path) -> None:
+    text = "timestamp,p,note\n2026-03-01 08:00:00,1,on\n2026-03-01 08:01:00,2,off\n"
+    table = read_table(put(tmp_path, text))
+    assert (table.names, table.left_out, table.values.shape) == (("p",), ("note",), (2, 1))
+
+
+def test_lines_are_right_below_a_cell_with_line_breaks(tmp_path: Path) -> None:
+    rows = ["2026-03-01 08:00:00,1,two lines", "2026-03-01 08:01:00,x,a", "2026-03-01 08:02:00,2,b", ""]
+    text = "timestamp,p,note\n" + "\n".join(rows).replace("two lines", '"two\nlines"')
+    table = read_table(put(tmp_path, text), ignore=["note"])
+    assert table.skipped.first["number"] == [(4, "p", "x")]
+
+
+def test_order_is_watched_from_block_to_block(tmp_path: Path) -> None:
+    rows = [f"{T0 + n * 1000},{n}" for n in range(BLOCK + 5)]
+    rows[BLOCK + 2] = f"{T0 + 7000},0"
+    rows[BLOCK + 3] = f"{T0 + (BLOCK + 1) * 1000},0"
+    table = read_table(put(tmp_path, "timestamp,value\n" + "\n".join(rows)))
+    assert table.skipped.first["late"] == [(BLOCK + 4, "timestamp", str(T0 + 7000))]
+    assert table.skipped.first["again"] == [(BLOCK + 5, "timestamp", str(T0 + (BLOCK + 1) * 1000))]

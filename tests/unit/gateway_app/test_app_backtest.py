@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -17,7 +18,7 @@ from alerts.engine import Engine
 from gateway.adapters.csv_series import read_table
 from gateway.adapters.duckdb_store import DuckStore
 from gateway.adapters.state import open_state
-from gateway.app import backtest_rules
+from gateway.app import backtest_files, backtest_rules
 from gateway.app.backtest_files import Options, run
 from gateway.app.setup import load_setup
 from gateway.cli import app
@@ -131,6 +132,67 @@ def test_files_of_one_name_do_not_overwrite_each_other(tmp_path: Path) -> None:
         "east_pump.csv",
         "west_pump.csv",
     ]
+
+
+def test_nothing_is_overwritten_and_nothing_half_done_looks_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    t, v = daily(3)
+    path = written(tmp_path / "alarms.csv", t, value=v)
+    out = tmp_path / "out"
+    run([path], Options(), out)
+    assert sorted(p.name for p in out.iterdir()) == ["alarms-2.csv", "alarms.csv"]
+    with pytest.raises(BadInput, match="would overwrite"):
+        run([path], Options(), tmp_path)
+    twins = {"a/b": v, "a_b": v}
+    run([written(tmp_path / "x.csv", t, **twins)], Options(), out)
+    assert {"x.a_b.csv", "x.a_b-2.csv"} <= {p.name for p in out.iterdir()}
+    with pytest.raises(BadInput, match="is no folder"):
+        run([path], Options(), path)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = (out / "x.a_b.csv").read_bytes()
+    monkeypatch.setattr(backtest_files, "_write", full)
+    with pytest.raises(OSError, match=r"x\.a_b\.csv"):
+        run([tmp_path / "x.csv"], Options(), out)
+    assert (out / "x.a_b.csv").read_bytes() == before
+    assert not list(out.glob("*.part"))
+    assert not (out / "alarms.csv").exists()  # written last: without it a run did not end
+
+
+def test_gaps_and_skipped_rows_are_told(tmp_path: Path) -> None:
+    t, v = daily(3)
+    hole = (t < t[50]) | (t > t[90])
+    path = written(tmp_path / "x.csv", t[hole], value=v[hole])
+    path.write_text(path.read_text().replace(f"{t[5]},", "yesterday,") + f"{t[7]},9\n")
+    told = run([path], Options(), None)["series"][0]
+    assert (told["gaps"], told["longest_gap_h"]) == (1, 10.5)
+    assert [line.split(" ")[0] for line in told["skipped"]] == ["1", "1"]
+    assert "7: 'yesterday'" in told["skipped"][0]
+
+
+@pytest.mark.parametrize("detector", ["threshold", "random", "ones"])
+def test_what_is_there_to_be_compared_with_says_so(tmp_path: Path, detector: str) -> None:
+    path = written(tmp_path / "x.csv", *daily(3)[:1], value=daily(3)[1])
+    for language in ("zh", "en"):
+        found = run([path], Options(detector, threshold=0.3, language=language), None)["alarms"]
+        assert found
+        assert all(len(a["why"]) > 10 for a in found)
+
+
+def test_a_night_is_judged_when_it_is_over(tmp_path: Path) -> None:
+    t = T0 + np.arange(0, 60 * 86_400_000, 600_000)
+    inflow = (
+        20 + np.where(t >= T0 + 40 * 86_400_000, 6.0, 0.0) + np.random.default_rng(5).normal(0, 1, len(t))
+    )
+    whole = run([written(tmp_path / "z.csv", t, inflow=inflow)], Options("night_flow"), tmp_path / "o")
+    assert len(whole["alarms"]) == 1
+    at = [r["alarm"] for r in read(tmp_path / "o/z.csv")].index("1")
+    for cut in (at - 3, at, at + 1):
+        part = run([written(tmp_path / "z.csv", t[:cut], inflow=inflow[:cut])], Options("night_flow"), None)
+        assert len(part["alarms"]) == (1 if cut > at else 0)
 
 
 @pytest.mark.parametrize(
