@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from alerts.detect.channels_input import fit_of, matrix_of, sized, steps_of
+
 F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
@@ -60,13 +62,14 @@ def score_channels(timestamps: Sequence[Any] | ArrayLike, matrix: ArrayLike, fit
     """How abnormal each sample is, and whether an alarm stands; causal, without labels.
 
     timestamps: not descending; numbers, datetimes or ISO texts, only ratios of their steps matter · matrix:
-    rows are samples, columns channels; NaN is a reading that is missing · fit: this many first rows are
-    taken as healthy; they get score 0 and no alarm. Scores are in [0, 1]; above 0.5 an alarm begins, which
-    ends ten samples after the last such score.
+    rows are samples, columns channels; NaN or None is a reading that is missing · fit: this many first rows
+    are taken as healthy; they get score 0 and no alarm. Scores are in [0, 1]; above 0.5 an alarm begins,
+    which ends ten samples after the last such score.
 
     A channel that never moves in the fit, or has fewer than half of its readings there, is not judged.
-    Raises ValueError when shapes disagree, time runs backwards, a value is infinite, the fit is too short
-    (60 rows and eight per channel) or no channel is left.
+    Raises ValueError, which names the entry, for what is no time or number, an infinite value, shapes that
+    disagree, time that runs backwards, a fit that is too short (60 rows and eight per channel) or longer than
+    the data, or when no channel is left.
     """
     judged = _judge(timestamps, matrix, fit)
     ratio = judged.total / LIMIT
@@ -76,7 +79,7 @@ def score_channels(timestamps: Sequence[Any] | ArrayLike, matrix: ArrayLike, fit
 def explain_channels(timestamps: Sequence[Any] | ArrayLike, matrix: ArrayLike, fit: int) -> Explained:
     """Which channel each alarm of `score_channels` is about and what it should read; same contract."""
     judged = _judge(timestamps, matrix, fit)
-    values = np.asarray(matrix, np.float64)
+    values = matrix_of(matrix)
     rows = np.arange(len(values))
     worst = judged.kept[np.argmax(judged.share, axis=1)]
     out = np.full(len(values), np.nan)
@@ -127,12 +130,9 @@ class Ridge:
 
 
 def _judge(timestamps: Sequence[Any] | ArrayLike, matrix: ArrayLike, fit: int) -> _Judged:
-    values = np.asarray(matrix, np.float64)
-    if values.ndim != 2:
-        raise ValueError(f"matrix: has {values.ndim} dimensions; write one row per sample, one column each")
-    step = _steps(timestamps, len(values))
-    if np.isinf(values).any():
-        raise ValueError("matrix: has an infinite value; write NaN for a missing one")
+    given = matrix_of(matrix)
+    step, fit = steps_of(timestamps, len(given)), fit_of(fit, len(given))
+    values, power = sized(given, fit)
     kept = _kept(values, fit)
     here = ~np.isnan(values[:, kept])
     held = _held(values[:, kept], fit)
@@ -145,31 +145,14 @@ def _judge(timestamps: Sequence[Any] | ArrayLike, matrix: ArrayLike, fit: int) -
     covariance = _unfitted(scaled[:fit], gain[:fit], here[:fit])
     zero, total, share = _follow(smooth, covariance, step, fit)
     raw = Ridge.of(scaled[:fit]).residuals(scaled)
-    expected = (scaled - raw + zero) * spread
+    expected = np.ldexp((scaled - raw + zero) * spread, power[kept])
     return _Judged(kept, total, _hold(total > LIMIT), share, expected)
-
-
-def _steps(timestamps: Sequence[Any] | ArrayLike, n: int) -> F8:
-    """Time between samples in any unit; the first is 0."""
-    times = np.asarray(timestamps)
-    if times.shape != (n,):
-        raise ValueError(f"timestamps: {times.size} for {n} rows of the matrix; write one for each")
-    if times.dtype.kind == "O" and n and hasattr(times[0], "utcoffset"):
-        times = np.asarray([(t - times[0]).total_seconds() for t in times])
-    elif times.dtype.kind not in "iufM":
-        times = times.astype("datetime64[us]")
-    if times.dtype.kind == "M":
-        times = times.astype("datetime64[us]").astype(np.int64)
-    steps = np.diff(times.astype(np.float64), prepend=float(times[0]) if n else 0.0)
-    if not (steps >= 0).all():
-        raise ValueError("timestamps: must not run backwards; sort the samples by time")
-    return steps
 
 
 def _kept(values: F8, fit: int) -> I8:
     """Columns that can be judged. Raises ValueError for a fit that is too short for them."""
     n = len(values)
-    if not LEAST <= fit <= n:
+    if fit < LEAST:
         raise ValueError(f"fit: {fit} of {n} rows; at least {LEAST} healthy rows are needed")
     head = values[:fit]
     there = (~np.isnan(head)).sum(axis=0) * 2 >= fit

@@ -144,7 +144,8 @@ def night_changes(
 
     timestamps: local time, ascending; ms since 1970, datetimes or ISO texts · flows: one column per meter,
     NaN is missing · signs: +1 for what flows into the zone, −1 for what leaves it or fills a tank (default:
-    all flow in); a sample counts when all meters have a value. Raises ValueError when shapes disagree.
+    all flow in); a sample counts when all meters have a value. Raises ValueError when shapes disagree or
+    time runs backwards. The last night counts with what is there of it.
     """
     times = np.asarray(timestamps)
     t = times if times.dtype.kind in "iu" else times.astype("datetime64[ms]").astype(np.int64)
@@ -153,6 +154,9 @@ def night_changes(
     weights = np.ones(columns.shape[1]) if signs is None else np.asarray(signs, np.float64)
     if columns.shape[0] != len(t) or weights.shape != (columns.shape[1],):
         raise ValueError(f"flows: {columns.shape} for {len(t)} timestamps and {len(weights)} signs")
+    back = np.flatnonzero(t[1:] < t[:-1])
+    if len(back):
+        raise ValueError(f"timestamps: entry {int(back[0]) + 1} runs backwards; sort them")
     total = columns @ weights
     memory, found = Nights(), list[Change]()
     for day, value in _night_means(t, total, window_h):

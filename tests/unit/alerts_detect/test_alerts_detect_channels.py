@@ -110,7 +110,18 @@ def test_scores_do_not_depend_on_units_or_on_how_time_is_written() -> None:
     ("times", "matrix", "fit", "words"),
     [
         (range(N), plant(), 40, "at least 60"),
-        (range(N), plant(), N + 1, "of 900 rows"),
+        (range(N), plant(), N + 1, "901 rows, and there are 900"),
+        (range(N), plant(), 0, "at least 60"),
+        (range(N), plant(), -5, "at least 60"),
+        (range(N), plant(), 300.5, "no whole number"),
+        (range(N), plant(), None, "no whole number"),
+        (["2026-01-01", "soon", *["2026-01-02"] * (N - 2)], plant(), FIT, "entry 1: 'soon' cannot be read"),
+        ([0, 1, np.nan, *range(3, N)], plant(), FIT, "entry 2 is no time"),
+        (np.full(N, "NaT", "M8[s]"), plant(), FIT, "entry 0 is no time"),
+        ([datetime(2026, 1, 1, tzinfo=UTC), 5, *range(2, N)], plant(), FIT, "entry 1: 5 cannot be read"),
+        (range(N), [[1.0, "x"]] * N, FIT, "row 0, column 1: 'x' is no number"),
+        (range(3), [[1.0, 2.0], [3.0], [4.0, 5.0]], FIT, "row 1 has 1 columns instead of 2"),
+        ([], np.empty((0, 3)), FIT, "and there are 0"),
         (range(N), np.tile(plant(), (1, 4)) + np.random.default_rng(1).normal(size=(N, 20)), 90, "at least"),
         (range(N), np.ones((N, 2)), FIT, "no channel moves"),
         (range(N - 1), plant(), FIT, "one for each"),
@@ -120,7 +131,48 @@ def test_scores_do_not_depend_on_units_or_on_how_time_is_written() -> None:
     ],
 )
 def test_what_cannot_be_judged_is_refused_with_what_to_do(
-    times: Any, matrix: F8, fit: int, words: str
+    times: Any, matrix: Any, fit: Any, words: str
 ) -> None:
     with pytest.raises(ValueError, match=words):
         score_channels(list(times), matrix, fit)
+
+
+@pytest.mark.parametrize("size", [1e-320, 1e-300, 1e-20, 1e20, 1e150, 1e300])
+def test_channels_of_any_size_are_judged_alike(size: float) -> None:
+    matrix = plant(8)
+    matrix[600:700, FLOW] -= 3
+    scores, alarms = score_channels(seconds(), matrix * [size, 1, size, 1, 1], FIT)
+    assert np.isfinite(scores).all()
+    if size > 1e-310:  # below, numbers have few digits
+        assert np.array_equal(alarms, score_channels(seconds(), matrix, FIT)[1])
+
+
+@pytest.mark.parametrize("spike", [1e9, 1e200, 1.7e308, -1.7e308])
+def test_a_wild_reading_is_an_alarm_that_ends(spike: float) -> None:
+    matrix = plant(9)
+    matrix[400, FLOW] = spike
+    scores, alarms = score_channels(seconds(), matrix, FIT)
+    assert np.isfinite(scores).all()
+    assert (scores <= 1).all()
+    assert alarms[400]
+    assert not alarms[800:].any()
+    told = explain_channels(seconds(), matrix, FIT)
+    assert told.channel[400] == FLOW
+    assert told.value[400] == spike
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_scores_of_a_beginning_are_the_beginning_of_the_scores(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    matrix = plant(seed)
+    matrix[rng.random(matrix.shape) < rng.choice([0, 0.05, 0.4])] = np.nan
+    at = int(rng.integers(FIT, N - 50))
+    matrix[at : at + 50, rng.integers(0, 3)] *= rng.choice([0.0, 1.1, -3.0, 1e12])
+    times = np.cumsum(rng.integers(0, 5, N))
+    whole = score_channels(times, matrix, FIT)
+    assert np.isfinite(whole[0]).all()
+    assert ((whole[0] >= 0) & (whole[0] <= 1)).all()
+    for cut in (FIT, FIT + 1, at, at + 7, N - 1):
+        part = score_channels(times[:cut], matrix[:cut], FIT)
+        assert np.allclose(part[0], whole[0][:cut], rtol=0, atol=1e-12)
+        assert np.array_equal(part[1], whole[1][:cut])

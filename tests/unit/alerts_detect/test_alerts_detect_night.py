@@ -104,3 +104,8 @@ def test_shapes_that_disagree_are_refused() -> None:
         night_changes(t, flow, signs=[1, 1])
     with pytest.raises(ValueError, match="timestamps"):
         night_changes(t[1:], flow)
+
+
+def test_time_that_runs_backwards_is_refused() -> None:
+    with pytest.raises(ValueError, match="entry 2 runs backwards"):
+        night_changes([0, 2, 1], [1.0, 1.0, 1.0])
