@@ -14,6 +14,8 @@ from gateway.model import Asset, Text
 
 _PHONE = re.compile(r"\{phone:([A-Z0-9]+)\}")
 _UNKNOWN: Text = {"zh": "（电话未登记）", "en": "(number not on file)"}
+_STORES = "{stores}"
+_NOWHERE: Text = {"zh": "存放点未登记", "en": "a place that is not on file"}
 DEFAULT = "default"
 
 
@@ -36,7 +38,14 @@ class Phones:
 class Cards:
     """Cards by rule id or event type. Called with a rule and an asset, it gives the steps to show."""
 
-    def __init__(self, cards: Mapping[str, Sequence[Text]], phones: Phones | None = None) -> None:
+    def __init__(
+        self,
+        cards: Mapping[str, Sequence[Text]],
+        phones: Phones | None = None,
+        stores: Mapping[str, Text] | None = None,
+    ) -> None:
+        """stores: where each estate keeps what is needed in an emergency, by estate."""
+        self._stores = stores or {}
         self._cards = {k: tuple(dict(step) for step in steps) for k, steps in cards.items()}
         self._phones = phones or Phones()
 
@@ -46,6 +55,8 @@ class Cards:
         return tuple({k: self._fill(v, k, asset) for k, v in step.items()} for step in steps)
 
     def _fill(self, words: str, language: str, asset: Asset) -> str:
+        place = self._stores.get(asset.estate, {}).get(language) or _NOWHERE[language]
+        words = words.replace(_STORES, place)
         return _PHONE.sub(lambda m: self._phones.of(m[1], asset) or _UNKNOWN[language], words)
 
     def missing(self, rules: Iterable[RuleFacts]) -> list[str]:

@@ -91,6 +91,8 @@ def _estate(e: EstatePlan) -> dict[str, Any]:
     return {
         "id": e.id, "firm": e.firm, "name": dict(e.name), "address": dict(e.address), "city": "chongqing",
         "households": e.households, "complaint_phone": e.phone,
+        "hazards_public": True,
+        "stores": dict(text("微型消防站，1 栋门厅", "the micro fire station, lobby of building 1")),
     }  # fmt: skip
 
 

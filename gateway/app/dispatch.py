@@ -25,6 +25,7 @@ from gateway.app.people import add_people, calendars_of, years
 from gateway.app.policy import shipped_plans, shipped_templates
 from gateway.app.setup import Setup
 from gateway.config import yamlmarks
+from gateway.model import Text
 from gateway.ports import StateStore
 
 
@@ -50,7 +51,7 @@ def make_dispatch(setup: Setup, state: StateStore) -> Dispatch:
         setup.rules.by_id,
         setup.assets,
         matrix_of(setup),
-        cards=Cards(cards_of(cards), phones(setup)),
+        cards=Cards(cards_of(cards), phones(setup), stores_of(setup)),
         calendars=calendars_of(setup, years(setup)),
         firms=setup.site.firm_of,
         units={p.id: p.unit for p in setup.points.values()},
@@ -94,6 +95,11 @@ def graph_of(setup: Setup) -> Graph:
         for point, (gateway, device) in setup.device_of.items()
     }
     return Graph(setup.assets, readers)
+
+
+def stores_of(setup: Setup) -> dict[str, Text]:
+    """Where each estate keeps its emergency stores, by estate, as far as it is known."""
+    return {e.id: e.stores.as_text() for e in setup.site.file.estates if e.stores.zh or e.stores.en}
 
 
 def phones(setup: Setup) -> Phones:

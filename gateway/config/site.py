@@ -94,7 +94,10 @@ class Contractor(Strict):
 
 
 class Estate(Strict):
-    """A residential estate: the unit that never splits. `hazards_public`: residents read its hazard list."""
+    """A residential estate: the unit that never splits.
+
+    `hazards_public`: residents read its hazard list · `stores`: where it keeps what an emergency needs.
+    """
 
     id: Id
     firm: Id
@@ -103,6 +106,7 @@ class Estate(Strict):
     city: str = ""
     households: int = Field(0, ge=0)
     complaint_phone: str = ""
+    stores: LocalText = LocalText()
     hazards_public: bool = False
 
 

@@ -99,8 +99,8 @@ def default_cards() -> dict[str, tuple[Text, ...]]:
     return cards_of(yamlmarks.load(DEFAULTS / "cards.yaml")[0])
 
 
-def make_cards(phones: Phones | None = None) -> Cards:
-    return Cards(default_cards(), phones)
+def make_cards(phones: Phones | None = None, stores: Mapping[str, Text] | None = None) -> Cards:
+    return Cards(default_cards(), phones, stores)
 
 
 def make_desk(

@@ -15,6 +15,7 @@ from tests.unit.alerts_life.life_kit import (
     RULES,
     T0,
     ZONE,
+    default_cards,
     default_roles,
     default_rows,
     make_cards,
@@ -168,6 +169,16 @@ def test_every_event_that_is_priority_one_by_default_has_a_card() -> None:
     ]
     assert make_cards().missing(known) == []
     assert Cards({}).missing([RULES["lift.trapped"], RULES["leak"]]) == ["lift.trapped"]
+
+
+def test_what_to_take_along_and_where_it_is_kept_stands_on_every_urgent_card() -> None:
+    stores = {ASSETS["lift"].estate: {"zh": "1 栋门厅", "en": "lobby of building 1"}}
+    taken = make_cards(stores=stores)(RULES["lift.trapped"], ASSETS["lift"])[-1]
+    assert "（1 栋门厅）：三角钥匙" in taken["zh"]
+    assert "from lobby of building 1: landing key" in taken["en"]
+    assert "not on file" in make_cards()(RULES["lift.trapped"], ASSETS["lift"])[-1]["en"]
+    without = [key for key, steps in default_cards().items() if not any("{stores}" in s["en"] for s in steps)]
+    assert without == ["fire_pressure", "fire_system_fault", "default"], "nothing is needed for these"
 
 
 @pytest.mark.parametrize(
