@@ -211,7 +211,9 @@ class DuckStore:
         """How long each series was on, and known, within [start, end); sealed days from roll-ups."""
         if not len(series):
             return Shares(np.empty(0, np.uint32), np.empty(0, np.int64), np.empty(0, np.int64))
-        p = self._plan(start, end, but=set(self.days()))
+        hot = self.days()
+        # What came late for a day may also hold into the next one.
+        p = self._plan(start, end, but={day + more for day in hot for more in (0, DAY)})
         with self._reader() as cursor:
             return coarse.shares(cursor, self._cold, self._rolls, p, series)
 

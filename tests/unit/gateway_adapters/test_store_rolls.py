@@ -124,6 +124,20 @@ def test_late_rows_of_a_sealed_day_show_at_once_and_in_the_roll_ups_afterwards(
     store.close()
 
 
+def test_a_late_row_that_holds_into_the_next_sealed_day_counts_at_once(
+    both: tuple[DuckStore, MemoryStore],
+) -> None:
+    store, memory = both
+    seal_all(store)
+    end_of_day = D + 5 * DAY
+    late = Samples.of([1, 2], [end_of_day - 1000, end_of_day - 2000], [-5.0, 7.0])
+    for made in (memory, store):
+        made.append(late, [], historical=True)
+    equal_shares(store, memory, end_of_day, end_of_day + DAY)
+    equal_shares(store, memory, D, D + DAYS * DAY)
+    store.close()
+
+
 def test_hours_are_sealed_first_and_merged_into_their_day(tmp_path: Path) -> None:
     store, memory = DuckStore(tmp_path), MemoryStore()
     rows = history()[history().t < D + 2 * DAY]
