@@ -286,7 +286,11 @@ class DuckStore:
 
     def seal_hour(self, t: Ms) -> int:
         """Move the hour that holds `t` into a file of its own until its day is sealed; rows in it."""
+        day = day_span(t)
         with self._cold.alone(), failures(self.path):
+            if day.start in self._rolls.gone():
+                self._forget(day)
+                return 0
             return self._seal(hour_span(t))
 
     def _seal(self, span: Span) -> int:
@@ -330,9 +334,11 @@ class DuckStore:
     def drop_before(self, day: Ms) -> None:
         """Forget the rows of sealed days before the one that holds `day`; their disk space comes back.
 
-        Their roll-ups stay. Days without roll-ups that stand get them first.
+        Their roll-ups stay. Days without roll-ups that stand get them first, those in hours are merged for it.
         """
         with self._cold.alone(), failures(self.path):
+            for hours in sorted(d for d in self._cold.unmerged if d + DAY <= day // DAY * DAY):
+                self._seal(day_span(hours))
             self._roll_up()
             with self._write, self._gate.alone():
                 for old in self._cold.drop_before(day):

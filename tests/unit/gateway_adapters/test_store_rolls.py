@@ -194,6 +194,36 @@ def test_retention_gives_the_disk_back_and_keeps_the_roll_ups(
     again.close()
 
 
+def test_late_rows_of_a_dropped_day_never_replace_its_roll_ups(
+    both: tuple[DuckStore, MemoryStore], caplog: pytest.LogCaptureFixture
+) -> None:
+    store, _ = both
+    before = store.buckets(1, D, D + DAYS * DAY, DAYS * 12)
+    store.drop_before(D + 15 * DAY)
+    store.append(Samples.of([1], [D + 3 * DAY + 5], [1e9]), [], historical=True)
+    with caplog.at_level(logging.WARNING):
+        assert store.seal_hour(D + 3 * DAY + 5) == 0
+    assert "came late" in caplog.text
+    store.seal(D + 3 * DAY)
+    np.testing.assert_array_equal(store.buckets(1, D, D + DAYS * DAY, DAYS * 12).high, before.high)
+    assert not list((store.folder / "cold").glob("*T*"))
+    store.close()
+
+
+def test_a_day_in_hours_has_roll_ups_before_it_is_dropped(tmp_path: Path) -> None:
+    store, memory = DuckStore(tmp_path), MemoryStore()
+    rows = history()[history().t < D + DAY]
+    for made in (memory, store):
+        made.append(rows, [], historical=False)
+    for hour in range(24):
+        store.seal_hour(D + hour * HOUR)
+    store.drop_before(D + 2 * DAY)
+    assert not list((tmp_path / "cold").iterdir())
+    assert len(store.raw(1, D, D + DAY)) == 0
+    equal_shares(store, memory, D, D + DAY)
+    store.close()
+
+
 CRASH = """
 import os, sys
 from pathlib import Path
