@@ -39,6 +39,11 @@ LINKS: Mapping[str, frozenset[str]] = {
 }
 """The same for alarms that are not suppressed: they need somebody of their own and only name their root."""
 
+SURER: frozenset[str] = frozenset({"entrapment"})
+"""Events that a suspicion tells first: once life safety has confirmed it on the same asset, one call is
+enough. The confirmed alarm itself is life safety and never held back.
+"""
+
 LOST = 2
 """An alarm about the supply explains others from this priority on: the supply is lost. A voltage or frequency
 that is only out of its band, or a change-over to the generator, stops nothing.
@@ -79,10 +84,21 @@ def explains(cause: Alarm, alarm: Alarm) -> bool:
     return real and not alarm.drill and alarm.event in known
 
 
+def confirms(cause: Alarm, alarm: Alarm) -> bool:
+    """Whether the cause says for certain what the alarm only suspects of the same asset."""
+    same = cause.event == alarm.event and cause.asset == alarm.asset and alarm.event in SURER
+    return same and cause.active and cause.life and not cause.drill and suppressible(alarm)
+
+
 def hides(cause: Alarm, alarm: Alarm) -> bool:
     """Whether nobody is called for an alarm that the cause explains."""
-    known = alarm.event in FOLLOWS.get(cause.event, frozenset())
+    known = alarm.event in FOLLOWS.get(cause.event, frozenset()) or confirms(cause, alarm)
     return known and suppressible(alarm) and stands_for(cause, alarm)
+
+
+def folds(cause: Alarm) -> bool:
+    """Whether other alarms may be put under this one."""
+    return cause.event in FOLLOWS or (cause.life and cause.event in SURER)
 
 
 def stands_for(cause: Alarm, alarm: Alarm) -> bool:
@@ -156,8 +172,9 @@ class Kin:
         return {reader.gateway: 1} | {a: n for a, n in declared.items() if a != reader.gateway}
 
     def cause_of(self, alarm: Alarm) -> Alarm | None:
-        """The active alarm of the nearest parent that explains this one, or its line's first silence."""
-        found = [c for parent in self.above(alarm) for c in self.at(parent) if explains(c, alarm)]
+        """What confirms it, the nearest parent's alarm that explains it, or the first silence of its line."""
+        found = [c for c in self.at(alarm.asset) if confirms(c, alarm)]
+        found += [c for parent in self.above(alarm) for c in self.at(parent) if explains(c, alarm)]
         found += [p for p in self.peers(alarm) if (p.raised_at, p.id) < (alarm.raised_at, alarm.id)][:1]
         return next((c for c in found if hides(c, alarm)), found[0] if found else None)
 
@@ -182,6 +199,7 @@ class Kin:
                 reader = self.reader(alarm)
                 if alarm.active and reader is not None and reader.gateway == cause.asset:
                     yield alarm
+        yield from (a for a in self.at(cause.asset) if a.active and confirms(cause, a))
         for asset in sorted(self.graph.below(cause.asset)):
             yield from (a for a in self.at(asset) if a.active)
         yield from self.peers(cause)

@@ -141,7 +141,7 @@ class Cycle:
             out.append(self._suppressed(alarm, cause, f.t))
         if chatter:
             out.append(self._chattering(alarm, f.onset))
-        if alarm.event in causes.FOLLOWS:
+        if causes.folds(alarm):
             out += self._fold_older(alarm, f.t)
         return out
 
@@ -177,7 +177,7 @@ class Cycle:
             out.append(self.event(alarm, "alarm.latched", alarm.cleared_at, alarm.occurrence))
         if covered and not m.heard and not alarm.acked:
             out.append(self.settle(alarm, alarm.cleared_at))
-        if alarm.event in causes.FOLLOWS:
+        if causes.folds(alarm):
             for child in self.kin.children(alarm.id):
                 child.memory.release_at = max(now, f.t) + causes.GRACE_MS
                 self._time(child)
@@ -319,7 +319,7 @@ class Cycle:
         self.changed.add(alarm.id)
         plan(alarm, self.repeat, max(t, self._told_at))
         self._time(alarm)
-        if alarm.active and alarm.event in causes.FOLLOWS:
+        if alarm.active and causes.folds(alarm):
             for child in self.kin.children(alarm.id):
                 if not causes.hides(alarm, child):  # it has just been shelved, or the like
                     self._let_go(child, max(t, self._told_at))

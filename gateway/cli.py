@@ -345,6 +345,7 @@ def bench(
         bool, typer.Option("--write", help="edge, detect: into docs/benchmarks.md or docs/scoreboard.md")
     ] = False,
     small: Annotated[bool, typer.Option("--small", help="detect: a look of half a minute")] = False,
+    first: Annotated[int | None, typer.Option(min=0, help="detect: first seed (5000; --small: 0)")] = None,
 ) -> None:
     """Measure on this machine; needs a checkout of the source.
 
@@ -358,7 +359,7 @@ def bench(
 
     options = {
         "devices": devices, "seconds": seconds, "peers": peers, "faults": faults, "cases": cases,
-        "write": write, "small": small,
+        "write": write, "small": small, "first": first,
     }  # fmt: skip
     sys.exit(run_bench(which, as_json=as_json, options=options))
 

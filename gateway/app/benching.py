@@ -16,7 +16,10 @@ ROOT = Path(__file__).resolve().parents[2]
 KNOWN = ("detect", "engine", "store", "history", "e2e", "alarms", "edge")
 
 
-OPTIONS = {"edge": ("devices", "seconds", "peers", "faults", "cases", "write"), "detect": ("write", "small")}
+OPTIONS = {
+    "edge": ("devices", "seconds", "peers", "faults", "cases", "write"),
+    "detect": ("write", "small", "first"),
+}
 """Options by benchmark."""
 
 
@@ -25,7 +28,7 @@ def run_bench(which: str, *, as_json: bool, options: dict[str, Any] | None = Non
 
     Raises BadInput for an unknown one, for options that it does not have, and outside of a checkout.
     """
-    given = {k: v for k, v in (options or {}).items() if v not in (None, False)}
+    given = {k: v for k, v in (options or {}).items() if v is not None and v is not False}
     if which not in KNOWN:
         raise BadInput(f"there is no benchmark {which!r}", field="which", hint=f"one of {', '.join(KNOWN)}")
     strange = [name for name in given if name not in OPTIONS.get(which, ())]

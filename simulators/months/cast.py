@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 
 from gateway.model import Ms
-from simulators.months.chance import F8
+from simulators.months.chance import F8, salts, uniform
 
 DAY: Ms = 86_400_000
 NEVER: Ms = 2**61
+NEW_YEAR: Ms = 1_767_196_800_000
+"""2026-01-01 00:00 in Shanghai."""
+SPRING: Ms = NEW_YEAR + 60 * DAY
+"""2 March, when seasons of development seeds begin."""
+AUTUMN: Ms = NEW_YEAR + 231 * DAY
+"""20 August, when those of seeds 1000 to 1999 begin."""
+LAST_START = 290
+"""Day of the year on which a season begins at the latest: it ends within the calendar that is known."""
 SEEDS_OF_DEVELOPMENT = 1000
 """Seeds below are for choosing rules and defaults; published figures are taken from those above."""
 
@@ -37,9 +46,33 @@ DEVELOPMENT = Prior()
 PUBLISHED = Prior(noise=1.3, swing=1.15, shift_h=0.7, warm_c=3.0, spikes=0.05, spread=1.2)
 
 
+RANGES: Mapping[str, tuple[float, float]] = {
+    "noise": (1.1, 1.5), "swing": (0.8, 1.2), "shift_h": (-1.0, 1.0), "warm_c": (-4.0, 4.0),
+    "spikes": (0.03, 0.06), "spread": (1.1, 1.3),
+}  # fmt: skip
+"""From which chance draws the priors of each thousand seeds from 2000 on."""
+
+
 def prior_of(seed: int) -> Prior:
-    """Priors of a seed: those above SEEDS_OF_DEVELOPMENT have more noise, stronger seasons, other hours."""
-    return DEVELOPMENT if seed < SEEDS_OF_DEVELOPMENT else PUBLISHED
+    """Priors of a seed: those above SEEDS_OF_DEVELOPMENT have more noise, other seasons, other hours."""
+    group = seed // SEEDS_OF_DEVELOPMENT
+    return DEVELOPMENT if group == 0 else PUBLISHED if group == 1 else _drawn(group)
+
+
+@cache
+def _drawn(group: int) -> Prior:
+    shares = uniform(salts([f"prior/{group}/{name}" for name in RANGES])).tolist()
+    spans = zip(RANGES.items(), shares, strict=True)
+    return Prior(**{name: round(low + (high - low) * u, 2) for (name, (low, high)), u in spans})
+
+
+def start_of(seed: int) -> Ms:
+    """When the stories of a seed begin: another season for each thousand seeds."""
+    group = seed // SEEDS_OF_DEVELOPMENT
+    if group < 2:
+        return AUTUMN if group else SPRING
+    day = int(LAST_START * float(uniform(salts([f"season/{group}"]))[0]))
+    return NEW_YEAR + day * DAY
 
 
 @dataclass(frozen=True, slots=True)

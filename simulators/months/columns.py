@@ -22,6 +22,8 @@ from simulators.plant.base import SITE_OFFSET_MS
 ESTATE = "months"
 PROMPT_MS = 500
 """So soon after its onset a contact that a fault forces is read."""
+WILD_MS = 2000
+"""A wild reading stands until the next round: profiles read nearly all points every one or two seconds."""
 Index = NDArray[np.int64]
 Any_ = NDArray[Any]
 Value = Any_ | float
@@ -89,6 +91,7 @@ class Columns(ABC):
         self._band = np.asarray([np.inf if t.deadband is None else t.deadband for t in self.tags])[:, None]
         self._every = np.asarray([max(1, round(t.period_s / dt_s)) for t in self.tags])
         self._spike = cast.column("spikes") * dt_s / 86_400 * 2**40
+        self._wild: tuple[NDArray[np.intp], NDArray[np.intp], F8] | None = None
         self._early: list[tuple[int, Index, NDArray[np.int64], F8]] = []
         self.swing, self.shift = cast.column("swing"), cast.column("shift_h")
         self.troubles.upto(self.now)
@@ -210,11 +213,22 @@ class Columns(ABC):
                 self._early.append((self.row[tag], began, t, np.full(len(began), value)))
 
     def _measured(self) -> F8:
+        """Readings at `now`. In steps longer than a round of the edge a wild one comes a round before."""
         bits = hashed(self._keys, self.dice.step)
         wild = (bits & np.uint64(2**40 - 1)) < self._spike
         noise = gauss(bits)
-        noise[wild] *= 8.0
-        v = self.v + noise * self.sigma * (self.v != 0)
+        one = self.dt * 1000 <= WILD_MS
+        if one:
+            noise[wild] *= 8.0
+        away = noise * self.sigma * (self.v != 0)
+        rows, who = np.nonzero(wild & (away != 0))
+        self._wild = None
+        if len(rows) and not one:
+            self._wild = rows, who, self._shown(self.v + away * 8.0)[rows, who]
+        return self._shown(self.v + away)
+
+    def _shown(self, v: F8) -> F8:
+        """In steps of the instrument, not below its lowest."""
         grid, some = self._grid, self._gridded
         v[some] = np.round(v[some] / grid[some]) * grid[some]
         out: F8 = np.maximum(v, self._low)
@@ -228,6 +242,8 @@ class Columns(ABC):
         with np.errstate(invalid="ignore"):
             wanted = due[:, None] | ~(np.abs(v - self.sent) <= self._band)
         wanted &= due[:, None] | (self._band < np.inf)
+        if self._wild is not None:
+            parts += self._outliers(*self._wild, due, wanted)
         rows, who = np.nonzero(wanted)
         values = v[rows, who]
         self.sent[rows, who] = values
@@ -236,6 +252,16 @@ class Columns(ABC):
             return parts[0]
         out = Samples.concat(parts)
         return out[np.argsort(out.t, kind="stable")]
+
+    def _outliers(
+        self, rows: Index, who: Index, values: F8, due: Bool, wanted: NDArray[np.bool_]
+    ) -> list[Samples]:
+        """Wild readings that are sent; the next round reads what is true and sends that, too."""
+        told = due[rows] | (np.abs(values - self.sent[rows, who]) > self._band[rows, 0])
+        rows, who, values = rows[told], who[told], values[told]
+        wanted[rows, who] = True
+        t = np.full(len(rows), self.now - WILD_MS)
+        return [_samples(rows * self.n + who, t, values)] if len(rows) else []
 
     def _said(self, row: int, who: Index, t: NDArray[np.int64], v: F8) -> Samples:
         self.sent[row, who] = v

@@ -2,7 +2,9 @@
 
 An alarm is the beginning of a condition. It belongs to a label when its rule is the expected one and it comes
 from the label's `detectable_from` to its `by`. Every other alarm is a false one, unless the label names
-its rule as one that rightly speaks as well (`also`), or something announced goes on (`allow`).
+its rule as one that rightly speaks as well (`also`), something announced goes on (`allow`), or the fault is
+there but too slight for an alarm to be demanded: on a hot day a little fire heats a room beyond its limit.
+Such alarms are counted by themselves (`spoken`).
 """
 
 from __future__ import annotations
@@ -28,11 +30,15 @@ GRACE_MS: Ms = 2 * 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A line of the truth with what scoring needs besides."""
+    """A line of the truth with what scoring needs besides.
+
+    meant: the rule that is about this fault, also where the fault is too slight for one to demand an alarm.
+    """
 
     truth: Truth
     spec: Kind
     ends: Ms
+    meant: str = ""
 
     @property
     def rule(self) -> str:
@@ -48,7 +54,7 @@ class Label:
         """Whether the alarm's rule is expected or explained by this fault at that time."""
         grace = GRACE_MS if self.truth.fails_at is None else 2 * DAY
         told = self.truth.t <= alarm[2] <= self.ends + grace
-        return told and (alarm[0] == self.rule or fits(alarm[0], self.spec.also))
+        return told and (alarm[0] in (self.rule, self.meant) or fits(alarm[0], self.spec.also))
 
 
 def fits(rule: str, globs: str) -> bool:
@@ -69,12 +75,13 @@ def label(p: Planned, telling: Telling, kind: AssetClass) -> Label:
     cast, model = telling.cast, telling.model
     spec = KINDS[p.kind]
     name = cast.names[p.asset]
-    rule = spec.rule_for(model, p.severity).replace("{class}", kind) if spec.can_be_seen(p.severity) else ""
+    meant = spec.rule_for(model, p.severity).replace("{class}", kind)
+    rule = meant if spec.can_be_seen(p.severity) else ""
     by = p.fails_at if p.fails_at is not None else p.onset + round((budget_s(spec) + telling.dt_s) * 1000)
     expect = Expect(rule, by, name, spec.priority) if rule else None
     first = p.onset + round(spec.first_s * 1000)
     truth = Truth(p.onset, name, p.kind, p.severity, first, expect, p.until, p.fails_at)
-    return Label(truth, spec, p.until)
+    return Label(truth, spec, p.until, meant)
 
 
 @dataclass(slots=True)
@@ -202,7 +209,8 @@ def _harmless(cast: Cast) -> Mapping[int, list[tuple[Planned, str]]]:
 
 def _tally(one: Label, heard: Sequence[Alarm], *, named: bool) -> Tally:
     truth = one.truth
-    hits = [a for a in heard if truth.detectable_from <= a[2] <= one.by and (not named or a[0] == one.rule)]
+    rule = one.rule or one.meant
+    hits = [a for a in heard if truth.detectable_from <= a[2] <= one.by and (not named or a[0] == rule)]
     if truth.expect is None:
         return Tally(hidden=1, spoken=bool(hits))
     if not hits:

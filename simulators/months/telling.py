@@ -12,17 +12,13 @@ from dataclasses import dataclass
 from gateway.model import Ms
 from simulators.faults import ALLOWANCE_S
 from simulators.kinds import KINDS, LOOKALIKES, SEVERE, Kind
-from simulators.months.cast import DAY, SEEDS_OF_DEVELOPMENT, Cast, Planned
+from simulators.months.cast import AUTUMN, DAY, SPRING, Cast, Planned, start_of
 from simulators.months.chance import salts, uniform
 from simulators.months.columns import Columns
 from simulators.months.drive import MODELS
 from simulators.months.generator import STEP_S as GENERATOR_S
 from simulators.months.lift import STEP_S as LIFT_S
 
-SPRING: Ms = 1_772_380_800_000
-"""2026-03-02 00:00 in Shanghai, when seasons of development seeds begin."""
-AUTUMN: Ms = 1_787_155_200_000
-"""2026-08-20 00:00 in Shanghai, when those of the seeds for published figures begin."""
 SEASON_DAYS = 70
 CALM_DAYS = 21
 """Before anything begins to wear, so that what learns has learnt."""
@@ -52,11 +48,6 @@ class Telling:
     def columns(self) -> Columns:
         """The assets, at the beginning."""
         return MODELS[self.model](self.cast, self.dt_s, self.beat_s)
-
-
-def start_of(seed: int) -> Ms:
-    """When the stories of a seed begin: another season for published figures."""
-    return SPRING if seed < SEEDS_OF_DEVELOPMENT else AUTUMN
 
 
 def dice(seed: int, what: str, low: float, high: float) -> float:
@@ -207,6 +198,6 @@ def life_kinds() -> list[tuple[str, str]]:
 
 
 __all__ = [
-    "SEASON_DAYS", "Telling", "acts", "budget_s", "kinds_of", "life_cases", "life_kinds",
-    "season",
+    "AUTUMN", "SEASON_DAYS", "SPRING", "Telling", "acts", "budget_s", "kinds_of", "life_cases", "life_kinds",
+    "season", "start_of",
 ]  # fmt: skip

@@ -117,3 +117,45 @@ def test_people_are_called_for_what_a_rule_edit_makes_life_safety() -> None:
     assert list(order.keep.own) == [STOP], "an order of its own, beside that of the outage"
     assert any(n.life and n.subject == order.id for n in out.notices)
     assert not [e for e in fresh.tick(T0 + MIN).events if e.subject == STOP], "once"
+
+
+SURE, MAYBE = alarm_id("trapped@lift/x"), alarm_id("maybe@lift/x")
+TRAPPED = RULES | {
+    r.id: r for r in (rule("trapped", "entrapment", 1, life=True), rule("maybe", "entrapment", 2))
+}
+
+
+@pytest.mark.parametrize("first", ["maybe", "trapped", "together"])
+def test_a_confirmed_entrapment_stands_for_the_suspicion_and_is_never_hidden(first: str) -> None:
+    desk = make_desk(TRAPPED)
+    at = {"maybe": (0, MIN), "trapped": (MIN, 0), "together": (0, 0)}[first]
+    found = sorted((T0 + t, r) for t, r in zip(at, ("maybe", "trapped"), strict=True))
+    out = [desk.step([find(r, "lift", t)], t) for t, r in found]
+    assert desk.book.alarms[SURE].state is State.UNACK
+    assert desk.book.alarms[SURE].order
+    assert desk.book.alarms[MAYBE].state is State.SUPPRESSED
+    assert desk.book.alarms[MAYBE].suppressed_by == desk.book.alarms[MAYBE].root == SURE
+    assert desk.book.alarms[MAYBE].active, "it is still watched"
+    said = [e.kind for o in out for e in o.events]
+    assert said.count("alarm.raised") == 2, "both are recorded"
+    other = find("maybe", "lift-2", T0 + 2 * MIN)
+    desk.step([other], T0 + 2 * MIN)
+    assert desk.book.alarms[alarm_id("maybe@lift-2/x")].state is State.UNACK, "another lift speaks for itself"
+
+
+def test_a_suspicion_that_outlasts_the_confirmed_entrapment_calls_again() -> None:
+    desk = make_desk(TRAPPED)
+    desk.step([find("maybe", "lift", T0), find("trapped", "lift", T0)], T0)
+    end = T0 + 5 * MIN
+    desk.step([find("trapped", "lift", end, on=False, onset=T0)], end)
+    assert desk.book.alarms[MAYBE].state is State.SUPPRESSED
+    desk.tick(end + MIN)
+    assert desk.book.alarms[MAYBE].state is State.UNACK
+    assert desk.book.alarms[MAYBE].order
+
+
+def test_a_drill_hides_no_suspicion() -> None:
+    desk = make_desk(TRAPPED)
+    desk.step([find("trapped", "lift", T0, facts={"drill": True})], T0)
+    desk.step([find("maybe", "lift", T0 + MIN)], T0 + MIN)
+    assert desk.book.alarms[MAYBE].state is State.UNACK

@@ -6,10 +6,12 @@ from functools import cache
 
 import pytest
 
-from benchmarks.scoreboard import SMALL, Board, alarms_of, run_plan
-from benchmarks.scoreboard_page import by_sort, figures, page, quantile, span
+from benchmarks import scoreboard
+from benchmarks.scoreboard import SMALL, Board, Plan, alarms_of, run_plan
+from benchmarks.scoreboard_page import by_sort, figures, page, quantile, shifted, span
 from gateway.errors import BadInput
 from gateway.model import Finding
+from simulators.months.cast import DAY, SPRING, prior_of, start_of
 
 
 @cache
@@ -77,3 +79,29 @@ def test_options_that_a_benchmark_does_not_have_are_refused() -> None:
         run_bench("store", as_json=True, options={"small": True})
     with pytest.raises(BadInput, match="detect has no option --peers"):
         run_bench("detect", as_json=True, options={"peers": "all"})
+
+
+def test_the_page_says_whose_seeds_it_shows() -> None:
+    assert shifted(0) == ""
+    for first in (1000, 5000):
+        assert "times the noise" in shifted(first)
+        assert "instead of 2 March" in shifted(first)
+    assert "1.3 times the noise" in shifted(1000)
+    assert "20 August" in shifted(1000)
+
+
+def test_each_thousand_seeds_lives_in_other_circumstances() -> None:
+    priors = {prior_of(1000 * k + 7) for k in range(20)}
+    assert len(priors) == 20
+    assert prior_of(5000) == prior_of(5999)
+    starts = [start_of(1000 * k) for k in range(20)]
+    assert len(set(starts)) > 10
+    assert all((t + 28_800_000) % DAY == 0 for t in starts), "seasons begin at midnight of the site"
+    assert max(starts) <= SPRING + 230 * DAY + 70 * DAY, "and end within the calendar that is known"
+
+
+def test_the_first_seed_is_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny = Plan(0, 1, 0, (0, 0), 0, ("call",))
+    monkeypatch.setattr(scoreboard, "SMALL", tiny)
+    assert scoreboard.run(small=True, first=7000, say=lambda _: None)["seeds_from"] == 7000
+    assert scoreboard.run(small=True, say=lambda _: None)["seeds_from"] == 0

@@ -216,9 +216,12 @@ def test_every_default_rule_is_expected_by_a_fault_or_a_companion_of_one() -> No
     assert expected - {r.id for r in RULES} <= {"", "{class}.no_data"}
 
 
-COMPANIONS = {"lift.entrapment_suspected", "manhole.level_rise", "manhole.level_dry", "meter.sum"}
-"""Rules that speak beside the expected one: of the entrapments, of a blocked sewer; and those of points that
-a site has to define (test_simulators_rain, test_alerts_sums)."""
+COMPANIONS = {
+    "lift.entrapment_suspected", "water.pump_current_fit", "manhole.level_rise", "manhole.level_dry",
+    "meter.sum",
+}  # fmt: skip
+"""Rules that speak beside the expected one: of entrapments, of worn pumps, of a blocked sewer; and those of
+points that a site has to define (test_simulators_rain, test_alerts_sums)."""
 
 
 def test_some_faults_are_marked_as_impossible_to_see() -> None:
