@@ -63,6 +63,8 @@ def detail(error: Exception, lang: str) -> str:
         return t("problem.fields", lang)
     if isinstance(error, Retryable | TimeoutError):
         return t("problem.later", lang)
+    if isinstance(error, Problems):
+        return "\n".join(detail(p, lang) for p in error.problems)
     if isinstance(error, BadInput):
         hint = f" ({refused(error.hint, lang)})" if error.hint else ""
         return f"{error.field}: {refused(error.message, lang)}{hint}".removeprefix(": ")

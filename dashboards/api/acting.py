@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-import orjson
 from fastapi import Depends, Request
 from starlette.responses import Response
 
@@ -125,8 +125,8 @@ async def carry_out(
 
 def digest(said: Mapping[str, Any]) -> str:
     """Of what a client said; the order of keys does not count."""
-    text = orjson.dumps(said, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)
-    return hashlib.sha256(text).hexdigest()[:32]
+    text = json.dumps(said, sort_keys=True, default=str)  # whatever it is: what it may be the core says
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def answered(kind: str, result: Mapping[str, Any]) -> Response:

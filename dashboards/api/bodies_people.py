@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dashboards.api.bodies import Body, Note, Reason, UserId
+from dashboards.api.bodies import Body, Note, Reason, UserId, example
 
 
 class ImportBody(Body):
@@ -46,3 +46,15 @@ class SignBody(Body):
     """Which side signs."""
 
     side: Literal["outgoing", "incoming"]
+
+
+class QuietBody(Body):
+    """Quiet hours by channel, as time bands; a channel that is left out has none any more."""
+
+    model_config = example(
+        {"quiet": {"sms": "22:00-06:00", "voice": "restday 20:00-09:00"}, "reason": "asked for"}
+    )
+    quiet: dict[Literal["push", "sms", "voice"], Annotated[str, Field(max_length=100)]] = Field(
+        default_factory=dict
+    )
+    reason: Annotated[str, Field(max_length=500)] = ""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from dashboards.api.acting import carry_out
+from dashboards.api.acting import carry_out, submit
 from dashboards.api.bodies import Plain
-from dashboards.api.bodies_people import DecisionBody, LeaveBody
-from dashboards.api.deps import Caller, need, reply, shows
+from dashboards.api.bodies_people import DecisionBody, LeaveBody, QuietBody
+from dashboards.api.deps import Caller, key_of, need, reply, shows, version_of
+from dashboards.api.matrix import refused
 from dashboards.problems import Problem
+from gateway.model import Scope
 
 router = APIRouter(tags=["people"])
 LEAVE = {
@@ -21,6 +24,13 @@ LEAVE = {
     "asked_at": 1789900000000, "decided_by": "", "decided_at": None, "note": "", "version": 1,
     "accepted_at": None,
 }  # fmt: skip
+STAFF = {
+    "id": "li",
+    "body": {"id": "li", "estate": "happiness", "version": 4, "author": "zhao",
+             "reach": [{"channel": "sms", "address": "138…", "quiet": "22:00-06:00"}]},
+}  # fmt: skip
+META = ("version", "author", "changed_at", "reason")
+"""What the core keeps beside a record of the settings."""
 CHANGED = {"leave": LEAVE, "empty": [{"estate": "happiness", "duty": "TE", "from": 1, "to": 2}]}
 
 
@@ -132,3 +142,42 @@ async def certificates(caller: Annotated[Caller, Depends(need("settings.view"))]
     view = caller.web.options.matrix
     found = view.certificates(caller.web.desk.now()) if view is not None else []
     return reply({"certificates": caller.web.directory.within(caller.scope, found)})
+
+
+@router.put("/staff/{id}/quiet", summary="Quiet hours in a record of staff", responses=shows(STAFF))
+async def quiet(
+    id: str,  # noqa: A002 - the name in the path
+    body: QuietBody,
+    request: Request,
+    caller: Annotated[Caller, Depends(need("settings.put"))],
+) -> Response:
+    """Set when a person is not called by which channel; the rest of the record stays as it is.
+
+    What is critical or concerns life safety comes all the same. A change of the settings like any other:
+    with version, author and reason in the log.
+    """
+    present = await asyncio.to_thread(caller.web.desk.state.record, "staff", id)
+    if present is None or not _staff_of(caller, present):
+        raise Problem(404, "problem.scope")
+    ways = present.get("reach") or ()
+    if unknown := sorted(set(body.quiet) - {str(w["channel"]) for w in ways}):
+        raise Problem(422, "problem.no_way", channel=", ".join(unknown))
+    reach = [
+        {k: v for k, v in w.items() if k != "quiet"}
+        | ({"quiet": band} if (band := body.quiet.get(w["channel"], "").strip()) else {})
+        for w in ways
+    ]  # fmt: skip
+    record = {k: v for k, v in present.items() if k not in META} | {"reach": reach}
+    data = {"kind": "staff", "id": id, "body": record, "reason": body.reason}
+    seen = version_of(request)
+    subject, version = f"staff/{id}", present["version"] if seen is None else seen
+    key = key_of(request, caller, "settings.put", f"{subject}/quiet")
+    result = await submit(caller, key, "settings.put", subject, data, None, version, body.model_dump())
+    refused(result)
+    return reply(result)
+
+
+def _staff_of(caller: Caller, record: Mapping[str, Any]) -> bool:
+    """Whether a record of staff lies within the scope; one of no estate is for who sees all."""
+    estate = str(record.get("estate") or "")
+    return caller.web.directory.allows(caller.scope, estate) if estate else caller.scope == Scope()

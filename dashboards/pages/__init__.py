@@ -8,6 +8,7 @@ from dashboards.pages import (
     admin,
     desk,
     figures,
+    fund,
     handover,
     me,
     order,
@@ -37,6 +38,7 @@ def router(web: Web) -> APIRouter:
         work.router,
         order.router,
         plans.router,
+        fund.router,
         stickers.router,
         me.router,
     ):

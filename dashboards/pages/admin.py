@@ -1,4 +1,4 @@
-"""What was agreed and who may do what: people, matrix, shifts, log, edges. Reading only."""
+"""What was agreed and who may do what: people with their quiet hours, matrix, shifts, log, edges."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from dashboards.api.deps import Caller, need
 from dashboards.api.hazards import hazards_of
 from dashboards.api.permits import permits_of
 from dashboards.api.silences import silences_of
-from dashboards.pages.common import show
+from dashboards.pages.common import names_of, show
 from dashboards.problems import Problem
+from gateway.model import Scope
 
 router = APIRouter()
 TABS = {
@@ -100,12 +101,18 @@ async def _life(caller: Caller) -> Any:
 
 
 async def _users(caller: Caller) -> Any:
+    """Accounts, and records of staff that say how to reach somebody."""
     users = await asyncio.to_thread(caller.web.accounts.users)
-    return [
-        {"id": u.id, **u.body, "can_log_in": bool(u.password_hash)}
-        for u in users
-        if includes(caller.scope, scope_of(u.body))
-    ]
+    whole = caller.scope == Scope()
+    staff = [r for r in await _settings(caller, "staff") if r.get("reach") and (r.get("estate") or whole)]
+    return {
+        "users": [
+            {"id": u.id, **u.body, "can_log_in": bool(u.password_hash)}
+            for u in users
+            if includes(caller.scope, scope_of(u.body))
+        ],
+        "staff": sorted(staff, key=lambda r: r["id"]), "names": names_of(users),
+    }  # fmt: skip
 
 
 async def _events(caller: Caller) -> Any:

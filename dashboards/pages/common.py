@@ -128,7 +128,7 @@ def show(
 
 def _below(here: str, path: str) -> bool:
     """Whether a page belongs to an entry of the navigation."""
-    mine = ("/work", "/order", "/plan", "/stickers") if path == "/work" else (path,)
+    mine = ("/work", "/order", "/plan", "/case", "/stickers") if path == "/work" else (path,)
     return any(here == p or here.startswith(f"{p}/") for p in mine)
 
 

@@ -17,6 +17,7 @@ from dashboards.api.acting import find
 from dashboards.api.deps import Caller, need
 from dashboards.i18n import pick
 from dashboards.pages.common import names_of, people_of, roles, show
+from dashboards.pages.fund import case_of, may_open
 from dashboards.pages.story import SILENT
 from gateway.model import Ms
 
@@ -37,8 +38,10 @@ async def order(
     state = web.desk.state
     found = await asyncio.to_thread(lambda: state.events(estate=record["estate"], subject=id, limit=500))
     users = await asyncio.to_thread(web.accounts.users)
+    has_case = await asyncio.to_thread(state.record, "case", case_of(record)) is not None
     return show(
-        request, caller, "order.html", order=record, asset=web.directory.assets[record["asset"]],
+        request, caller, "order.html", order=record, case=case_of(record) if has_case else "",
+        may_open=may_open(record, web.desk.now()), asset=web.directory.assets[record["asset"]],
         estate=web.directory.estates[record["estate"]], clocks=clocks_of(record), held=held_of(record),
         costs=costs_of(record), second=second_of(record, caller.actor.id), may=acts_of(record, caller),
         events=[e for _, e in found if e.kind not in SILENT], people=names_of(users), kinds=KINDS,

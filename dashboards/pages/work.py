@@ -19,13 +19,14 @@ from dashboards.api.hazards import hazards_of, masked
 from dashboards.api.permits import permits_of
 from dashboards.i18n import pick
 from dashboards.pages.common import assets_of, names_of, people_of, roles, show, site_facts, when
+from dashboards.pages.fund import fund_rows
 from dashboards.pages.plans import plan_rows
 from dashboards.problems import Problem
 
 router = APIRouter()
 TABS = {
     "orders": "view.orders", "plans": "view.orders", "permits": "view.wall", "hazards": "view.hazards",
-    "reports": "view.reports", "samples": "view.stats",
+    "reports": "view.reports", "fund": "view.cases", "samples": "view.stats",
 }  # fmt: skip
 """Sheet → action that it needs."""
 SHOWN = 300
@@ -198,5 +199,5 @@ async def _samples(caller: Caller, asked: Asked) -> Any:
 
 _ROWS: Mapping[str, Callable[[Caller, Asked], Awaitable[Any]]] = {
     "orders": _orders, "plans": _plans, "permits": _permits, "hazards": _hazards, "reports": _reports,
-    "samples": _samples,
+    "fund": fund_rows, "samples": _samples,
 }  # fmt: skip

@@ -29,7 +29,8 @@ TABS = {
     "orders": "supervisor operator technician manager", "plans": "supervisor operator technician manager",
     "permits": "supervisor operator technician manager",
     "hazards": "supervisor operator technician manager regulator",
-    "reports": "supervisor operator manager", "samples": "supervisor operator manager regulator",
+    "reports": "supervisor operator manager", "fund": "supervisor manager",
+    "samples": "supervisor operator manager regulator",
 }  # fmt: skip
 SAMPLE = {
     "id": "garden:2026-08", "estate": "garden", "period": "2026-08", "seed": "5eed" * 16,

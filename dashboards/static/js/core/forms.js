@@ -45,6 +45,7 @@ async function read(form) {
   for (const field of form.elements) {
     if (!field.name || field.disabled) continue;
     const as = field.dataset.as ?? "";
+    if (as === "papers") { body[field.name] = await Promise.all([...field.files].map(async (f) => ({ sha256: await upload(field.dataset.upload, f), name: f.name.slice(-120) }))); continue; }
     if (field.type === "file") { body[field.name] = await Promise.all([...field.files].map((f) => upload(field.dataset.upload, f))); continue; }
     if (as === "list") { put(body, field.name, [...field.selectedOptions].map((o) => o.value)); continue; }
     if (field.type === "checkbox" && !field.checked) { if (as === "bool") put(body, field.name, false); continue; }
