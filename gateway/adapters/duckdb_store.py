@@ -63,6 +63,8 @@ class DuckStore:
                 raise
             move_aside(self.path)
             self._open()
+        for half in (*self._cold.folder.glob("*.part"), *self._rolls.folder.glob("*.part")):
+            half.unlink()  # of a seal that was cut short; nobody else has this folder
 
     def _open(self) -> None:
         self._con = connect(self.path, self._memory_mb)
@@ -334,7 +336,7 @@ class DuckStore:
     def drop_before(self, day: Ms) -> None:
         """Forget the rows of sealed days before the one that holds `day`; their disk space comes back.
 
-        Their roll-ups stay. Days without roll-ups that stand get them first, those in hours are merged for it.
+        Their roll-ups stay. Days without roll-ups that stand get them first (days in hours are merged).
         """
         with self._cold.alone(), failures(self.path):
             for hours in sorted(d for d in self._cold.unmerged if d + DAY <= day // DAY * DAY):

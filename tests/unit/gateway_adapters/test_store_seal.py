@@ -155,6 +155,16 @@ def test_a_crash_at_any_step_of_a_seal_changes_nothing(
     assert [p.name for p in (tmp_path / "cold").iterdir()] == ["2023-11-15.parquet"]
 
 
+def test_what_a_crash_left_half_written_gives_its_room_back(tmp_path: Path) -> None:
+    DuckStore(tmp_path).close()
+    for folder in ("cold", "roll"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        for name in ("2026-01-01.parquet.part", "tmp_2026-01-01.parquet.part"):
+            (tmp_path / folder / name).write_bytes(b"half")
+    DuckStore(tmp_path).close()
+    assert not list(tmp_path.glob("*/*.part"))
+
+
 def test_rows_that_come_during_a_seal_are_kept_and_readers_never_see_a_row_twice(tmp_path: Path) -> None:
     store = filled(tmp_path)
     stop = threading.Event()
