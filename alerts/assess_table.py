@@ -67,8 +67,9 @@ SAME: Mapping[str, Mapping[str, Link]] = {
     "water_supply": _links(0.8, water_supply=4 * _H, pump_room_flood=_H),
     "pump_room_flood": _links(0.8, water_supply=2 * _H),
     "water_quality": _links(0.7, water_quality=2 * _H),
-    "sump_high": _links(0.85, sump_high=2 * _H),
-    "drain_blocked": _links(0.85, drain_blocked=_H, gas=2 * _H, manhole_moved=_H, sump_high=2 * _H),
+    "sump_high": _links(0.95, sump_high=2 * _H),  # the next float of a pit tells of the same water
+    "drain_blocked": _links(0.95, drain_blocked=_H)
+    | _links(0.85, gas=2 * _H, manhole_moved=_H, sump_high=2 * _H),
     "manhole_moved": _links(0.85, manhole_moved=_H),
     "gas": _links(0.85, gas=_H, septic=_H),
     "septic": _links(0.85, septic=_H, gas=_H),
