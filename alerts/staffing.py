@@ -170,6 +170,15 @@ class StaffBook:
         planned = (s.estate for s in self._plan.shifts if s.estate and person in dict(s.people))
         return self.staff.person(person).estate or next(planned, next(iter(self.firms), ""))
 
+    def _works(self, cmd: Command, person: str) -> bool:
+        """Whether the person could be asked: exists, works within the caller's scope, is no screen or office.
+
+        Where no records are kept, everybody who exists may be.
+        """
+        planned = any(person in dict(s.people) for s in self._plan.shifts)
+        known = planned or person in self.staff.people or not self.staff.people
+        return person in self.names and known and self._sees(cmd, self._estate(person))
+
     def _sees(self, cmd: Command, estate: str) -> bool:
         return cmd.actor.scope.allows(firm=self.firms.get(estate, ""), estate=estate)
 
@@ -190,7 +199,7 @@ class StaffBook:
         kind, stand_in = "swap" if data.get("swap") else "leave", str(data.get("stand_in") or "")
         if kind == "swap" and not stand_in:
             raise BadInput("a swap needs who stands in", field="stand_in", hint="name a person")
-        if stand_in and (stand_in not in self.names or stand_in == person):
+        if stand_in and (stand_in == person or not self._works(cmd, stand_in)):
             raise BadInput(
                 f"{stand_in!r} cannot stand in", field="stand_in", hint="another person that exists"
             )

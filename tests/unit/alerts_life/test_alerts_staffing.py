@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
@@ -328,3 +329,21 @@ def test_a_year_is_read_with_its_stretches() -> None:
     assert date(2027, 1, 30) in years.workdays
     assert years.last_day(date(2026, 5, 1)) == date(2027, 12, 31)
     assert Years().last_day(date(2027, 1, 1)) == date(2026, 12, 31)
+
+
+def test_nobody_stands_in_who_works_elsewhere_or_is_a_screen() -> None:
+    names = {**NAMES, "wall": "Wall", "far": "Far"}
+    shifts = [*SHIFTS, {"duty": "TE", "people": ["far"], "estate": "e9"}]
+    staff = Staff([Person("li", estate="e1"), Person("wu", estate="e1"), Person("zhao", estate="e1")],
+                  week=Week(ZONE))  # fmt: skip
+    roster = Roster.of(shifts, names, ZONE)
+    book = StaffBook({**FIRMS, "e9": "other"}, names, roster=roster, staff=staff)
+    near = replace(LIFT_TECH, scope=Scope(firms=frozenset(FIRMS.values())))
+    data = {"start": MONDAY + 2 * DAY, "end": MONDAY + 3 * DAY}
+    for person in ("wall", "far"):
+        with pytest.raises(BadInput, match="cannot stand in"):
+            book.command(cmd("leave.ask", "li", MONDAY, near, **data, stand_in=person))
+    (event,), _ = book.command(cmd("leave.ask", "li", MONDAY, near, **data, stand_in="zhao"))
+    assert event.kind == "leave.asked"
+    with pytest.raises(BadInput, match="years ahead"):
+        book.command(cmd("leave.ask", "li", MONDAY, near, start=2**52, end=2**52 + DAY))
