@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from alerts.engine import Engine, PointInfo
+from alerts.engine.baseline import BaselineBlock
 from alerts.rules import Rule
 from alerts.sentences import sentence
 from gateway.errors import BadInput
@@ -104,3 +106,21 @@ def test_the_state_of_a_row_is_small_and_does_not_grow(rule: Make) -> None:
     engine = Engine([rule(kind="baseline", tag="*")], points)
     columns = engine.blocks["baseline"].columns().values()
     assert sum(c.nbytes for c in columns) / 1000 < 1000, "bytes"
+
+
+def test_a_snapshot_of_a_version_that_kept_less_lets_it_begin_anew(rule: Make) -> None:
+    points = [PointInfo(1, "a/x.p", "a", "e", "water", "x.p", period_s=900)]
+    rules = [rule(kind="baseline", tag="x.p"), rule(id="high", kind="limit", tag="x.p", h=5.0)]
+    engine = Engine(rules, points)
+    values = [10.0] * 96
+    engine.process(Samples.of([1] * 96, [START + QUARTER * n for n in range(96)], values))
+    with np.load(io.BytesIO(engine.snapshot())) as file:
+        kept = {name: file[name] for name in file.files if name != "baseline.off"}
+    old = io.BytesIO()
+    np.savez(old, **kept)
+    fresh = Engine(rules, points)
+    assert fresh.restore(old.getvalue()) == []
+    assert [f.rule for f in fresh.active()] == ["high"], "the other kinds go on"
+    block = fresh.blocks["baseline"]
+    assert isinstance(block, BaselineBlock)
+    assert block.known.tolist() == [0]
