@@ -37,7 +37,7 @@ from gateway.core.virtual import Virtuals
 from gateway.core.words import Words
 from gateway.core.writer import Writer
 from gateway.errors import StewardError, WorkFailed
-from gateway.model import Command, Event, Finding, MessageKey, Ms, Samples
+from gateway.model import Command, Event, Finding, MessageKey, Ms, Point, Samples
 from gateway.ports import Commit, Delivery
 
 log = logging.getLogger(__name__)
@@ -74,6 +74,7 @@ class Core:
         self.words = Words(parts.rules, self.view.point, site.timezone)
         self.writer = Writer(parts.clock, self._while_stuck)
         self.receipts = Receipts(parts.bus, self.edges, self.applied, parts.clock)
+        self._learnt: dict[int, Point] = {}
         self.ready = asyncio.Event()
         self.turns = 0
         self.last_turn: Ms = 0
@@ -135,9 +136,11 @@ class Core:
         """Points of the site file and the core's own; what else is in tables is stored and no more."""
         listed = {s: p for s, p in self.tables.points.items() if p.id in self.parts.device_of}
         points = {**listed, **self.selfcheck.points, **self.virtual.points}
-        for series, point in points.items():
+        fresh = {s: p for s, p in points.items() if self._learnt.get(s) is not p}
+        self._learnt |= fresh
+        for series, point in fresh.items():
             self.view.add_point(series, self.parts.points.get(point.id, point))
-        self.brain.add_points(points)
+        self.brain.add_points(fresh)
 
     # ── the inbox ─────────────────────────────────────────────────────────────────────────────────────
 
