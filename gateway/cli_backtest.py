@@ -66,9 +66,18 @@ def backtest(
             raise BadInput("is missing", field="--site", hint="--data, --rule, --from and --to belong to it")
         _files(files or [], detector, (fit, threshold, ignore, minus, zone, lang), out, as_json)
     else:
-        if detector or fit:
-            raise BadInput("does not go with --site", field="--detector", hint="leave one of them out")
-        _rules(site, data, files or [], (tuple(rule or ()), start, end, zone, lang), out, as_json)
+        for name, given in (
+            ("detector", detector),
+            ("fit", fit),
+            ("minus", minus),
+            ("threshold", threshold != 0.5),
+        ):
+            if given:
+                raise BadInput("does not go with --site", field=f"--{name}", hint="leave one of them out")
+        if lang not in ("zh", "en"):
+            raise BadInput(f"{lang!r} is no language", field="--lang", hint="zh or en")
+        how = (tuple(rule or ()), start, end, zone, lang, _names(ignore))
+        _rules(site, data, files or [], how, out, as_json)
 
 
 def _files(
@@ -83,8 +92,7 @@ def _files(
     if not files:
         raise BadInput("no file", field="FILE.csv", hint="steward backtest pump.csv, or --site with --data")
     fit, threshold, ignore, minus, zone, lang = how
-    ignored, out_of = (tuple(x.strip() for x in names.split(",") if x) for names in (ignore, minus))
-    options = backtest_files.Options(detector, fit, threshold, zone, ignored, out_of, lang)
+    options = backtest_files.Options(detector, fit, threshold, zone, _names(ignore), _names(minus), lang)
     with _progress(as_json) as told:
         result = backtest_files.run(files, options, out, told)
     _show_files(result, as_json)
@@ -94,7 +102,7 @@ def _rules(
     site: Path,
     data: Path | None,
     files: list[Path],
-    how: tuple[tuple[str, ...], str, str, tzinfo, str],
+    how: tuple[tuple[str, ...], str, str, tzinfo, str, tuple[str, ...]],
     out: Path | None,
     as_json: bool,
 ) -> None:
@@ -103,7 +111,7 @@ def _rules(
     from gateway.app.backtest_files import Target, skipped
     from gateway.app.setup import load_setup
 
-    only, start, end, zone, lang = how
+    only, start, end, zone, lang, ignored = how
     if (data is None) == (not files):
         raise BadInput("is missing", field="--data", hint="a data directory, or files with columns asset/tag")
     setup, target = load_setup(site), Target(out, files)
@@ -113,11 +121,16 @@ def _rules(
         if data is not None:
             result = backtest_rules.over_store(job, data, told)
         else:
-            tables = {str(f): read_table(f, zone) for f in files}
+            tables = {str(f): read_table(f, zone, ignored) for f in files}
             result = backtest_rules.over_files(job, list(tables.values()), told)
             result["skipped"] = [f"{f}: {line}" for f, t in tables.items() for line in skipped(t, lang)]
     backtest_rules.write(result, target)
     _show_rules(result, as_json)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """`A,B` apart."""
+    return tuple(x.strip() for x in text.split(",") if x.strip())
 
 
 def _zone(name: str) -> tzinfo:

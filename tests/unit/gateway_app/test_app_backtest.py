@@ -344,6 +344,23 @@ def test_rules_over_the_store_stand_beside_alarms_and_orders(tmp_path: Path) -> 
     assert orjson.loads(part.stdout)["alarms"] == []
 
 
+def test_a_file_for_rules_tells_what_it_lacks(tmp_path: Path) -> None:
+    t, v = daily(2)
+    path = written(tmp_path / "x.csv", t, **{site_point("ws.out_p"): v}, note=v)
+    path.write_text(path.read_text().replace(f"{t[5]},", "yesterday,"))
+    command = ["backtest", str(path), "--site", str(SITE), "--ignore", "note", "--json", "--rule", "water.*"]
+    done = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "o")])
+    assert done.exit_code == 0, done.output
+    assert "7: 'yesterday'" in orjson.loads(done.stdout)["skipped"][0]
+    assert sorted(p.name for p in (tmp_path / "o").iterdir()) == ["alarms.csv", "rules.csv"]
+    for extra, said in (
+        (["--minus", "a"], "--minus"),
+        (["--threshold", "0.4"], "--threshold"),
+        (["--lang", "fr"], "fr"),
+    ):
+        assert said in str(CliRunner().invoke(app, [*command, *extra]).exception)
+
+
 def test_columns_that_are_no_points_are_named(tmp_path: Path) -> None:
     path = written(tmp_path / "x.csv", daily(2)[0], pressure=daily(2)[1])
     done = CliRunner().invoke(app, ["backtest", str(path), "--site", str(SITE)])
