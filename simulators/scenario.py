@@ -11,7 +11,8 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from gateway.config import yamlmarks
-from gateway.config.site import LocalText, Strict, check_as
+from gateway.config.site import LocalText, check_as
+from gateway.config.strict import Strict
 from gateway.config.yamlmarks import Marks
 from gateway.errors import BadInput, Problems
 from gateway.model import Ms

@@ -7,7 +7,7 @@ import logging
 import urllib.error
 import urllib.request
 
-from gateway.config.site import Watchdog
+from gateway.config.services import Watchdog
 from gateway.core.loop import Core
 from gateway.ports import Clock
 

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from gateway.config import crosscheck, yamlmarks
 from gateway.config.alarm_times import AlarmTimes
 from gateway.config.channels import Channel
+from gateway.config.services import Broker, Store, Watchdog, Web
+from gateway.config.strict import Strict
 from gateway.config.virtual import VirtualPoint
 from gateway.config.wording import check_as as check_as  # noqa: PLC0414 - others import it from here
 from gateway.config.write_rule import WriteRule
@@ -30,12 +31,6 @@ Id = Annotated[str, Field(pattern=f"^{ID.pattern}$", description="1 to 48 of a�
 Tag = Annotated[
     str, Field(pattern=f"^{TAG.pattern}$", description="words of a–z, 0–9 and _ with dots between")
 ]
-
-
-class Strict(BaseModel):
-    """Frozen; a key that nobody knows is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class LocalText(Strict):
@@ -137,11 +132,11 @@ class Device(Strict):
     unit: int = Field(1, ge=0, le=255)
     profile: str
     asset: Id
-    rename: dict[str, Tag] = {}
-    assets: dict[str, Id] = {}
+    rename: dict[str, Tag] = Field(default_factory=dict)
+    assets: dict[str, Id] = Field(default_factory=dict)
     period_s: float | None = Field(None, ge=0.1, le=3600)
     timeout_s: float = Field(1.0, gt=0, le=60)
-    writes: dict[Tag, WriteRule] = {}
+    writes: dict[Tag, WriteRule] = Field(default_factory=dict)
     shared: bool = False
 
 
@@ -151,7 +146,7 @@ class Line(Strict):
     id: Id
     kind: str
     devices: tuple[Device, ...] = Field(min_length=1)
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
 class OutputConfig(Strict):
@@ -211,83 +206,6 @@ class Person(Strict):
     estates: tuple[Id, ...] | None = None
     systems: tuple[AssetClass, ...] | None = None
     phone: str = ""
-
-
-class Broker(Strict):
-    """`url` empty: the embedded broker, on `mqtt_port` (0: a free one, chosen once).
-
-    plain: true where plain text between machines is wanted; otherwise it is refused.
-    """
-
-    url: str = ""
-    mqtt_port: int = Field(0, ge=0, le=65535)
-    plain: bool = False
-
-    @field_validator("url")
-    @classmethod
-    def _address(cls, v: str) -> str:
-        return _url(v, "mqtt", "mqtts")
-
-
-class Web(Strict):
-    """Where the pages listen; port 0: a free one.
-
-    plain: true where plain text between machines is wanted, e.g. with a TLS proxy in front.
-    """
-
-    host: str = Field("127.0.0.1", min_length=1)
-    port: int = Field(8080, ge=0, le=65535)
-    plain: bool = False
-
-
-class Store(Strict):
-    """Where samples go. `url`: of the server, for kind influx.
-
-    keep_days: after how many days the embedded store drops single readings (its quarter-hour roll-ups stay);
-    0 keeps them for ever. A server has a retention of its own.
-    """
-
-    kind: Literal["duckdb", "influx"] = "duckdb"
-    url: str = ""
-    keep_days: int = Field(400, ge=0)
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if self.kind == "influx" and not self.url:
-            raise ValueError("kind influx needs a url; write for example url: http://127.0.0.1:8428")
-        _url(self.url, "http", "https")
-        if 0 < self.keep_days < 32:
-            raise ValueError(
-                f"keep_days {self.keep_days}: a month's figures need 32 days; write 32, or 0 for ever"
-            )
-        return self
-
-
-class Watchdog(Strict):
-    """Who watches Steward: an address outside that expects a call, and the period of the test notice."""
-
-    heartbeat_url: str = ""
-    heartbeat_s: float = Field(30, ge=5)
-    notice_s: float = Field(3600, ge=60)
-
-    @field_validator("heartbeat_url")
-    @classmethod
-    def _address(cls, v: str) -> str:
-        return _url(v, "http", "https")
-
-
-def _url(text: str, *schemes: str) -> str:
-    """The address, or ""; a password in it is not repeated in the error. Raises ValueError."""
-    if text:
-        parts = urlsplit(text)
-        example = f"write {schemes[0]}://host:port or {schemes[1]}://host:port"
-        if parts.scheme not in schemes or not parts.hostname:
-            raise ValueError(f"is no {schemes[0]} address; {example}")
-        try:
-            parts.port  # noqa: B018 - reading it is the check
-        except ValueError as e:
-            raise ValueError(f"the port of the address is wrong; {example}") from e
-    return text
 
 
 class SiteFile(Strict):
