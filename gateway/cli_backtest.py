@@ -112,7 +112,9 @@ def _rules(
     from gateway.app.setup import load_setup
 
     only, start, end, zone, lang, ignored = how
-    if (data is None) == (not files):
+    if data is not None and files:
+        raise BadInput("does not go with files", field="--data", hint="leave one of them out")
+    if data is None and not files:
         raise BadInput("is missing", field="--data", hint="a data directory, or files with columns asset/tag")
     setup, target = load_setup(site), Target(out, files)
     span = (_time(start, "--from", setup.site.timezone), _time(end, "--to", setup.site.timezone))

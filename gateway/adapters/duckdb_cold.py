@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.adapters.columns import DAY
+from gateway.adapters.duckdb_file import damaged
 from gateway.adapters.files import replaced, sync
 from gateway.adapters.store_errors import StoreTooNew
 from gateway.model import Ms
@@ -101,9 +102,14 @@ class Cold:
         """Starts of the days that lie in files of single hours."""
         return {s.start // DAY * DAY for s in self._files if s.end - s.start == HOUR}
 
-    def recover(self, con: duckdb.DuckDBPyConnection) -> None:
-        """Look at the folder; take out of the hot table what a seal that was cut short left in both."""
-        found = {Span.of(path): path for path in sorted(self.folder.glob("????-??-??*.parquet"))}
+    def recover(self, con: duckdb.DuckDBPyConnection, *, keep_damaged: bool = False) -> None:
+        """Look at the folder; take out of the hot table what a seal that was cut short left in both.
+
+        A file that cannot be read is moved aside, loudly; with `keep_damaged` StoreDamaged is raised.
+        """
+        files = sorted(self.folder.glob("????-??-??*.parquet"))
+        lost = damaged(con, files, "the rows of its time are missing, roll-ups stay", keep=keep_damaged)
+        found = {Span.of(path): path for path in files if path not in lost}
         if found:
             _check_format(con, found[max(found)])
         whole = {s.start for s in found if s.end - s.start == DAY}

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -92,8 +92,8 @@ def _check(con: duckdb.DuckDBPyConnection, path: Path) -> None:
         )
 
 
-def move_aside(path: Path) -> Path:
-    """Give a damaged file (and its log) another name, loudly. The new name."""
+def move_aside(path: Path, lacking: str = "samples since the last sealed day are missing") -> Path:
+    """Give a damaged file (and its log) another name, saying what that means, loudly. The new name."""
     n = 1
     while (aside := path.with_name(f"{path.name}.damaged-{n}")).exists():
         n += 1
@@ -102,10 +102,11 @@ def move_aside(path: Path) -> Path:
     if wal.exists():
         wal.rename(aside.with_name(aside.name + ".wal"))
     log.error(
-        "sample file %s is damaged and was moved to %s; samples since the last sealed day are missing until"
-        " it is restored: restore a backup, or salvage it with the duckdb shell",
+        "sample file %s is damaged and was moved to %s; %s until it is restored: restore a backup, or salvage"
+        " it with the duckdb shell",
         path,
         aside.name,
+        lacking,
     )
     return aside
 
@@ -123,6 +124,32 @@ def failures(path: Path) -> Iterator[None]:
         if isinstance(error, duckdb.IOException | duckdb.FatalException | duckdb.OutOfMemoryException):
             raise StoreFailed(f"{path}: {_short(text)}") from error
         raise
+
+
+def unreadable(con: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> list[Path]:
+    """Which of these Parquet files are none (any more)."""
+
+    def fails(some: Sequence[Path]) -> bool:
+        names = ", ".join("'" + str(path).replace("'", "''") + "'" for path in some)
+        try:
+            con.execute(f"select count(*) from parquet_file_metadata([{names}])")
+        except duckdb.IOException:
+            raise  # the disk, not the file
+        except duckdb.Error:
+            return True
+        return False
+
+    return [path for path in files if fails([path])] if files and fails(files) else []
+
+
+def damaged(con: duckdb.DuckDBPyConnection, files: Sequence[Path], lacking: str, *, keep: bool) -> list[Path]:
+    """Files that cannot be read, moved aside. With `keep` StoreDamaged is raised instead."""
+    found = unreadable(con, files)
+    for path in found:
+        if keep:
+            raise StoreDamaged(f"{path}: damaged; restore it from a backup, or move it away: {lacking}")
+        move_aside(path, lacking)
+    return found
 
 
 def _short(text: str) -> str:

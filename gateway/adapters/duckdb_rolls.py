@@ -21,6 +21,7 @@ import numpy as np
 
 from gateway.adapters.columns import DAY
 from gateway.adapters.duckdb_cold import FORMAT, Cold, copy_to_file, quoted, read
+from gateway.adapters.duckdb_file import damaged
 from gateway.adapters.files import replaced, sync
 from gateway.adapters.held import HOLD, slots
 from gateway.model import Ms, Samples
@@ -43,11 +44,17 @@ class Rolls:
         self._cold = cold
         self._made: dict[Ms, Made] = {}
 
-    def recover(self, con: duckdb.DuckDBPyConnection) -> None:
-        """Look at the folder."""
+    def recover(self, con: duckdb.DuckDBPyConnection, *, keep_damaged: bool = False) -> None:
+        """Look at the folder. Files that cannot be read are treated as those of `Cold.recover`."""
         self._made = {}
-        for path in sorted(self.folder.glob("????-??.parquet")):
-            self._made |= _told(con, path)
+        files = sorted(self.folder.glob("????-??.parquet"))
+        lost = damaged(
+            con, files, "long windows lack days whose rows are dropped; the others are made again",
+            keep=keep_damaged,
+        )  # fmt: skip
+        for path in files:
+            if path not in lost:
+                self._made |= _told(con, path)
 
     # ── what there is ──
 

@@ -44,10 +44,10 @@ class DuckStore:
     def __init__(self, folder: str | Path, *, memory_mb: int = 512, keep_damaged: bool = False) -> None:
         """Open or make the files in `folder`.
 
-        A damaged hot file is moved aside with an error in the log, so that monitoring goes on; with
+        A damaged file is moved aside with an error in the log, so that monitoring goes on; with
         `keep_damaged` it is left and StoreDamaged raised. Raises InUse, StoreTooNew, StoreFull.
         """
-        self.folder, self._memory_mb = Path(folder), memory_mb
+        self.folder, self._memory_mb, self._keep_damaged = Path(folder), memory_mb, keep_damaged
         self.path = self.folder / FILE
         self._write = threading.RLock()
         self._gate = Gate()
@@ -70,8 +70,8 @@ class DuckStore:
         self._con = connect(self.path, self._memory_mb)
         try:
             with failures(self.path):
-                self._cold.recover(self._con)
-                self._rolls.recover(self._con)
+                self._cold.recover(self._con, keep_damaged=self._keep_damaged)
+                self._rolls.recover(self._con, keep_damaged=self._keep_damaged)
                 self._load()
         except BaseException:
             self._con.close()

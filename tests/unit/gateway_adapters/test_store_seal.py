@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from gateway.adapters.duckdb_store import DuckStore
-from gateway.adapters.store_errors import StoreTooNew
+from gateway.adapters.store_errors import StoreDamaged, StoreTooNew
 from gateway.model import MessageKey, Samples
 
 DAY = 86_400_000
@@ -153,6 +154,39 @@ def test_a_crash_at_any_step_of_a_seal_changes_nothing(
     store.close()
     assert hot_rows(tmp_path) == 1000
     assert [p.name for p in (tmp_path / "cold").iterdir()] == ["2023-11-15.parquet"]
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-100], lambda b: b"", lambda b: b[:-400] + b"\xff" * 400])
+def test_a_damaged_day_or_roll_up_is_moved_aside_loudly_and_the_rest_stays(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: Callable[[bytes], bytes]
+) -> None:
+    store, t0 = DuckStore(tmp_path), 1_790_000_000_000 // DAY * DAY
+    for day in range(3):
+        rows = Samples.of([1] * 24, [t0 + day * DAY + h * 3_600_000 for h in range(24)], [float(day)] * 24)
+        store.append(rows, [], historical=False)
+        store.seal(t0 + day * DAY)
+    wanted = store.buckets(1, t0, t0 + 3 * DAY, 12)
+    store.close()
+    day_file, month = (
+        sorted((tmp_path / "cold").glob("*.parquet"))[1],
+        next((tmp_path / "roll").glob("*.parquet")),
+    )
+    day_file.write_bytes(damage(day_file.read_bytes()))
+    with pytest.raises(StoreDamaged, match=day_file.name):
+        DuckStore(tmp_path, keep_damaged=True)
+    store = DuckStore(tmp_path)
+    assert f"{day_file.name}.damaged-1" in caplog.text
+    assert len(store.raw(1, t0, t0 + 3 * DAY)) == 48
+    np.testing.assert_array_equal(store.buckets(1, t0, t0 + 3 * DAY, 12).high, wanted.high)  # from roll-ups
+    store.close()
+    month.write_bytes(damage(month.read_bytes()))
+    store = DuckStore(tmp_path)
+    assert f"{month.name}.damaged-1" in caplog.text
+    store.seal(t0)
+    assert store.shares([1], t0, t0 + DAY).known_ms.tolist() == [DAY]
+    store.close()
+    assert (tmp_path / "points.duckdb").exists()
+    assert not list(tmp_path.glob("points.duckdb.damaged*"))
 
 
 def test_what_a_crash_left_half_written_gives_its_room_back(tmp_path: Path) -> None:
