@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from itertools import pairwise
 from typing import Any
 
-from alerts.shapes import is_texts
+from alerts.shapes import check_shape
 from alerts.years import CN_2026_HOLIDAYS, CN_2026_WORKDAYS, is_rest_day
 from gateway.errors import BadInput
 from gateway.model import Ms
@@ -332,9 +332,7 @@ def _shift(n: int, raw: Mapping[str, Any], names: Mapping[str, str], zone: tzinf
             f"unknown {sorted(unknown)}" if unknown else "a shift needs a duty role", field=at,
             hint=", ".join(SHIFT_KEYS),
         )  # fmt: skip
-    for name in ("people", "days"):
-        if raw.get(name, ()) is None or not is_texts(raw.get(name)):
-            raise BadInput("a list of texts is needed", field=f"{at}.{name}", hint="[first, second]")
+    check_shape(raw, at, texts=("duty", "estate", "on"), lists=("people", "days"))
     for k, person in enumerate(raw.get("people", ())):
         if person not in names:
             raise BadInput(f"there is no person {person!r}", field=f"{at}.people.{k}", hint="add the person")

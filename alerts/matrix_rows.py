@@ -94,7 +94,7 @@ def _shape_faults(raw: Mapping[str, Any]) -> Iterator[_Fault]:
     for name in ("ladder", "checklist"):
         if not is_list(raw.get(name)):
             yield (name,), f"a list is needed, not {raw[name]!r:.40}", "one entry for each step"
-    if raw.get("process") and not is_words(raw["process"]):
+    if raw.get("process") is not None and not is_words(raw["process"]):
         yield ("process",), f"a text in each language is needed, not {raw['process']!r:.40}", "{zh: …, en: …}"
 
 
@@ -114,9 +114,18 @@ def _value_faults(raw: Mapping[str, Any]) -> Iterator[_Fault]:
             band_of(str(raw["band"]))
         except BadInput as e:
             yield ("band",), e.message, HINT
-    if raw.get("severity") not in (None, 1, 2, 3, 4):
+    for name in ("valid_from", "valid_to"):
+        value = raw.get(name)
+        if (
+            value is not None
+            and not isinstance(value, str)
+            and not (type(value) is int and 0 <= value < 2**43)
+        ):
+            yield (name,), f"{value!r:.40} is no date", "write dates as 2026-01-31"
+    if raw.get("severity") not in (None, 1, 2, 3, 4) or isinstance(raw.get("severity"), bool):
         yield ("severity",), f"{raw['severity']!r} is no priority", "1 to 4"
-    if raw.get("fund_eligible", "no") not in ("yes", "no", "case", True, False):
+    fund = raw.get("fund_eligible", "no")
+    if not isinstance(fund, str | bool) or fund not in ("yes", "no", "case", True, False):
         yield ("fund_eligible",), f"{raw['fund_eligible']!r} is no answer", "yes, no or case"
     for k, item in enumerate(raw.get("checklist") or ()):
         fault = item_fault(item)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gateway.errors import BadInput
+
 LONGEST_S = 366 * 86_400
 """No clock and no step of a ladder runs for longer."""
 
@@ -29,3 +31,15 @@ def is_words(value: Any) -> bool:
     return isinstance(value, Mapping) and all(
         isinstance(k, str) and isinstance(v, str) for k, v in value.items()
     )
+
+
+def check_shape(raw: Mapping[str, Any], at: str, *, texts: Sequence[str], lists: Sequence[str]) -> None:
+    """Raises BadInput, with the field under `at`, for a text or a list of texts that is none."""
+    for name in texts:
+        if name in raw and not isinstance(raw[name], str):
+            raise BadInput(
+                f"a text is needed, not {raw[name]!r:.40}", field=f"{at}.{name}", hint="put it into quotes"
+            )
+    for name in lists:
+        if name in raw and (raw[name] is None or not is_texts(raw[name])):
+            raise BadInput("a list of texts is needed", field=f"{at}.{name}", hint="[first, second]")
