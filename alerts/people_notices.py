@@ -90,8 +90,8 @@ def _swap(d: Mapping[str, Any], zone: tzinfo) -> tuple[Text, Text]:
     return (
         {"zh": f"【排班】{who} 请您代班", "en": f"[SHIFTS] {who} asks you to stand in"},
         {
-            "zh": f"{other}：{span} {duties}，请答复是否同意",
-            "en": f"{other}: {duties} from {span}; say yes or no",
+            "zh": f"{other}：{span} {duties}，请在页面 /me 答复是否同意",
+            "en": f"{other}: {duties} from {span}; say yes or no on the page /me",
         },
     )
 
