@@ -295,14 +295,15 @@ class _Reader:
         odd, cells = int(self._odd[full].sum()), int((len(t) - self._blank[full]).sum())
         if not full.any() or 2 * self.lost > self.rows or 2 * odd > cells:
             raise self._refusal("time", "columns", "number")
-        if 2 * self.skipped.counts.get("late", 0) > len(t):
+        late, again = (self.skipped.counts.get(kind, 0) for kind in ("late", "again"))
+        if late and 2 * (late + again) > len(t):
             self.skipped.drop("late", "again")
             self.skipped.counts["sorted"] = len(t)
             order = np.argsort(t, kind="stable")
             t, values = t[order], values[order]
             if again := int((t[1:] == t[:-1]).sum()):
                 self.skipped.counts["again"] = again  # whose lines are not known any more
-        if 2 * self.skipped.counts.get("again", 0) > len(t):
+        if 2 * again > len(t):
             raise self._refusal("again")
         names = tuple(n for n, some in zip(self.names, full, strict=True) if some)
         empty = tuple(n for n, some in zip(self.names, full, strict=True) if not some)

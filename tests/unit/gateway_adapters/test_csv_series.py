@@ -192,3 +192,11 @@ def test_order_is_watched_from_block_to_block(tmp_path: Path) -> None:
     table = read_table(put(tmp_path, "timestamp,value\n" + "\n".join(rows)))
     assert table.skipped.first["late"] == [(BLOCK + 4, "timestamp", str(T0 + 7000))]
     assert table.skipped.first["again"] == [(BLOCK + 5, "timestamp", str(T0 + (BLOCK + 1) * 1000))]
+
+
+def test_rows_that_are_late_or_twice_by_turns_are_put_in_order(tmp_path: Path) -> None:
+    minutes = [9, *[n for n in range(9) for _ in range(2)], *range(10, 14)]
+    rows = [f"2026-03-01 08:{n:02d}:00,{n}" for n in minutes]
+    table = read_table(put(tmp_path, "timestamp,value\n" + "\n".join(rows)))
+    assert table.values[:, 0].tolist() == sorted(minutes)
+    assert table.skipped.counts == {"sorted": len(rows), "again": 9}
