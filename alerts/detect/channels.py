@@ -145,7 +145,8 @@ def _judge(timestamps: Sequence[Any] | ArrayLike, matrix: ArrayLike, fit: int) -
     covariance = _unfitted(scaled[:fit], gain[:fit], here[:fit])
     zero, total, share = _follow(smooth, covariance, step, fit)
     raw = Ridge.of(scaled[:fit]).residuals(scaled)
-    expected = np.ldexp((scaled - raw + zero) * spread, power[kept])
+    with np.errstate(over="ignore"):  # a wild reading beside channels of 1e300
+        expected = np.ldexp((scaled - raw + zero) * spread, power[kept])
     return _Judged(kept, total, _hold(total > LIMIT), share, expected)
 
 
