@@ -3,7 +3,8 @@
 100,000 series; on each of them limits (four levels, deadband, delays), rate, stuck, silence, refused readings
 and a shift rule (EWMA baseline, z limit, two-sided CUSUM) that judges every reading. Batches of 100,000
 samples: one of each series in order, shuffled, and mixed (a tenth repeated, late, duplicate and bad ones,
-one series in a hundred in alarm). Then a back-fill: 100,000 samples of one series in one batch.
+one series in a hundred in alarm). Then a back-fill: 100,000 samples of one series in one batch; and ten
+points that come and go among all others.
 
 Times are processor time of the thread, the best of several batches: another process on the machine does not
 count. `steward bench engine`, or `PYTHONPATH=. python -m benchmarks.bench_engine`.
@@ -44,9 +45,10 @@ RULES: list[dict[str, Any]] = [
 ]
 
 
-def _points(n: int) -> list[PointInfo]:
+def _points(n: int, first: int = 0) -> list[PointInfo]:
     return [
-        PointInfo(i, f"a{i // 10}/x.p{i % 10}", f"a{i // 10}", "e", "water", f"x.p{i % 10}") for i in range(n)
+        PointInfo(i, f"a{i // 10}/x.p{i % 10}", f"a{i // 10}", "e", "water", f"x.p{i % 10}")
+        for i in range(first, first + n)
     ]
 
 
@@ -139,6 +141,15 @@ def _backfill(n: int) -> dict[str, Any]:
     return {"samples": n, "s": round(taken, 2), "M_samples_per_s": round(n / taken / 1e6, 3)}
 
 
+def _changes(engine: Engine, n: int) -> dict[str, float]:
+    """Ten points that come (the first time, all columns grow) and ten that go, ms."""
+    added = [_seconds(lambda k=k: engine.add_points(_points(10, n + 10 * k), START)) for k in range(6)]  # type: ignore[misc]  # a lambda with defaults
+    gone = [_seconds(lambda k=k: engine.remove_points(range(n + 10 * k, n + 10 * k + 10))) for k in range(6)]  # type: ignore[misc]  # a lambda with defaults
+    first, later, went = added[0], min(added[1:]), min(gone)
+    return {"add_first_ms": round(first * 1e3, 1), "add_ms": round(later * 1e3, 1),
+            "remove_ms": round(went * 1e3, 1)}  # fmt: skip
+
+
 def _oracle(n: int) -> float:
     """Million samples per second of the specification, one reading at a time."""
     scalars = ScalarEngine(_rules(), _points(n), START)
@@ -162,6 +173,7 @@ def run(n: int = SERIES, *, peers: bool = True) -> dict[str, Any]:
         result["numba"] = {**numba, "compile_s": round(compiling, 1)}
         fast.rest()
     result["numpy"]["limits_alone_M_samples_per_s"] = _limits_alone(n)
+    result["ten_points"] = _changes(engine, n)
     result["specification_M_samples_per_s"] = round(_oracle(2_000), 3)
     if peers:
         result |= engine_peers.figures()

@@ -159,6 +159,12 @@ class BaselineBlock(Block):
             self.value[to], self.expected[to], self.rarity[to] = mean[turn], expected[turn], rarity[turn]
             self.change(to, raised[turn].astype(np.uint8), end[turn])
 
+    def join(self, made: Block) -> None:
+        """Bring the calendars of new rows under those that are here."""
+        assert isinstance(made, BaselineBlock)
+        self.days += [days for days in made.days if days not in self.days]
+        made.which = np.asarray([self.days.index(days) for days in made.days], np.int64)[made.which]
+
     def _slots(self, r: I8, t: I8) -> I8:
         if len(self.days) == 1:
             return self.days[0].slots(t)

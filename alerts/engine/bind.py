@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from alerts.rules import Combine, Cycles, NoData, Rule, Stuck, matches, stale_s
 from alerts.rules_residual import Residual
@@ -73,17 +74,33 @@ def bind(rules: Iterable[Rule], points: Sequence[PointInfo]) -> list[Row]:
         places.setdefault((p.asset, p.tag), p)
     rows: list[Row] = []
     for rule in rules:
-        matching = [p for p in by_kind[rule.asset_kind] if matches(p.tag, rule.tag)]
+        near = by_kind[rule.asset_kind]
+        fits = {tag: matches(tag, rule.tag) for tag in {p.tag for p in near}}
+        matching = [p for p in near if fits[p.tag]]
         if isinstance(rule, NoData):
             matching = [p for p in matching if p.device != VIRTUAL]
         if isinstance(rule, NoData) and rule.per == "device":
             rows.extend(_device_rows(rule, matching))
+            continue
+        if _alone(rule):
+            rows.extend(_own_row(rule, p) for p in matching)
             continue
         for p in matching:
             row = _row(rule.for_asset(p.asset), p, places)
             if row is not None:
                 rows.append(row)
     return rows
+
+
+def _alone(rule: Rule) -> bool:
+    """Whether it looks at one point and is the same everywhere."""
+    several = isinstance(rule, Combine | Residual)
+    return not (several or getattr(rule, "gate", None) or getattr(rule, "other", None) or rule.at)
+
+
+def _own_row(rule: Rule, p: PointInfo) -> Row:
+    timeout = _ms(rule.timeout(p.period_s)) if isinstance(rule, NoData) else 0
+    return Row(rule, p.id, p.asset, p.estate, (p.series,), (_gap(p.period_s),), (p.tag,), timeout)
 
 
 def _row(rule: Rule, p: PointInfo, places: Places) -> Row | None:
@@ -102,7 +119,7 @@ def _row(rule: Rule, p: PointInfo, places: Places) -> Row | None:
     inputs = [i for i in found if i is not None]
     if len(inputs) < len(found):
         return None
-    gaps = [_ms(stale_s(i.period_s)) for i in inputs]
+    gaps = [_gap(i.period_s) for i in inputs]
     if isinstance(rule, Combine) and rule.confirm:
         confirm = places.get((p.asset, filled(rule.confirm.tag, rule.tag, p.tag)))
         if confirm:
@@ -141,7 +158,7 @@ def _device_rows(rule: NoData, matching: Sequence[PointInfo]) -> Iterable[Row]:
         own = rule.for_asset(asset)
         assert isinstance(own, NoData)
         timeout = _ms(min(own.timeout(p.period_s) for p in members))
-        gaps = tuple(_ms(stale_s(p.period_s)) for p in members)
+        gaps = tuple(_gap(p.period_s) for p in members)
         first = members[0]
         series, tags = tuple(p.series for p in members), tuple(p.tag for p in members)
         yield Row(own, first.id, asset, first.estate, series, gaps, tags, timeout)
@@ -155,6 +172,11 @@ def filled(pattern: str, matched: str, tag: str) -> str:
     for part in match.groups() if match else ():
         pattern = pattern.replace("*", part, 1)
     return pattern
+
+
+@lru_cache(maxsize=256)
+def _gap(period_s: float) -> Ms:
+    return _ms(stale_s(period_s))
 
 
 def _ms(seconds: float) -> Ms:

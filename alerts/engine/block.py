@@ -1,33 +1,29 @@
-"""A block: all rows of one kind of rule, as columns; and the on- and off-delays that most kinds share.
+"""A block: all rows of one kind of rule, as columns.
 
-Event-time rules for every row (the scalar rows in `alerts.scalar` say the same):
-
-1. An input's value holds until its next sample, but unproven for no longer than its gap.
-2. Before a row takes a sample at `t`, what matures up to `min(t, proven)` matures; so a batch may be cut
-   anywhere and ticks only make findings come sooner.
-3. A sample that comes more than a gap after the last proof restarts pending delays.
-4. A condition's time is when its delay ran out, never when that was noticed.
-5. That a value stands still, goes on changing or is refused is no value that could be held: silence proves
-   none of it. There an on-delay matures only with a reading at or after its end (`HELD`).
+Rows are dense: `rows` has one entry for each, and the columns have room for some more behind them, which
+holds nothing in particular. How rows come and go: `grow`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from alerts.engine import fast
 from alerts.engine.bind import FAR, Row
-from alerts.engine.columns import F8, I8, NEVER, Any_, Bool, Feed, Index, Links, by_key, runs, spread
+from alerts.engine.columns import F8, I8, NEVER, Any_, Bool, Feed, Index, Links, by_key, leading, runs, spread
 from gateway.model import Finding, Ms
 
 PART = 8192
 """Rows that are worked on at once in vectors."""
 DEEP = 48
 """Samples of one row in one batch beyond which they are taken one by one: a back-fill."""
+CLOSE = 256
+"""Samples of such a run that are looked at together, at first."""
 
 
 class Runs(NamedTuple):
@@ -42,7 +38,13 @@ class Runs(NamedTuple):
 
 
 class Block(ABC):
-    """Rows of one kind. `out` collects findings until the engine takes them."""
+    """Rows of one kind. `out` collects findings until the engine takes them.
+
+    names: what a snapshot calls the rows, once it was asked for (see `grow.names`).
+
+    The constructor makes the columns of its rows in their first state, but no `links`. Every array whose last
+    axis is the row belongs to the rows: they move with it. What rows share is brought together by `join`.
+    """
 
     STATE: ClassVar[tuple[str, ...]] = ("level", "onset", "seen")
     """Columns that make up the state; the last axis is the row."""
@@ -56,21 +58,19 @@ class Block(ABC):
     def __init__(self, rows: Sequence[Row], index: Index) -> None:
         self.rows = list(rows)
         n = len(self.rows)
-        width = max((len(r.inputs) for r in self.rows), default=1)
-        flat = [(s, n, role) for n, r in enumerate(self.rows) for role, s in enumerate(r.inputs)]
-        at = index.find(np.asarray([f[0] for f in flat], np.int64)) if flat else np.zeros(0, np.int64)
-        self.links = Links(len(index), at.tolist(), [f[1] for f in flat], [f[2] for f in flat])
-        self.primary = (
-            index.find(np.asarray([r.inputs[0] for r in self.rows], np.int64)) if n else np.zeros(0, np.int64)
-        )
+        self.names: list[list[str]] = []
+        self.links = Links()
         self.out: list[Finding] = []
+        self.primary = index.find(np.fromiter((r.inputs[0] for r in self.rows), np.int64, n))
         self.level = np.zeros(n, np.uint8)
         self.onset = np.full(n, NEVER, np.int64)
+        of, role = inputs_of(self.rows)
+        width = int(role.max(initial=0)) + 1
         self.gap = np.full((width, n), FAR, np.int64)
         self.seen = np.zeros((width, n), np.int64)
-        for k, row in enumerate(self.rows):
-            self.gap[: len(row.gaps), k] = row.gaps
-            self.seen[: len(row.gaps), k] = [NEVER if gap < FAR else 0 for gap in row.gaps]
+        gaps = np.fromiter(chain.from_iterable(r.gaps for r in self.rows), np.int64, len(of))
+        self.gap[role, of] = gaps
+        self.seen[role, of] = np.where(gaps < FAR, NEVER, 0)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -168,14 +168,29 @@ class Block(ABC):
                 begin += 1
 
     def _one_by_one(self, kernel: fast.Kernel, row: int, role: I8, t: I8, v: F8) -> None:
-        """A long run of one row: the kernel in plain Python, over lists."""
-        at, n, columns, one = 0, len(t), self.kernel_columns(), np.asarray([row])
-        samples = (role.tolist(), t.tolist(), v.tolist())
+        """A long run of one row: stretches in vectors where they can, else the kernel in plain Python."""
+        at, n, window, one = 0, len(t), CLOSE, np.asarray([row])
+        columns = self.kernel_columns()
         while at < n:
-            at = fast.interpreted(kernel, columns, row, samples, at)
-            if at < n:
+            some = slice(at, at + window)
+            taken = self._stretch(row, role[some], t[some], v[some])
+            at, window = at + taken, 4 * window if taken == window else CLOSE
+            if taken or at == n:
+                continue
+            some = slice(at, min(at + CLOSE, n))
+            at += fast.interpreted(kernel, columns, row, (role[some], t[some], v[some]))
+            if at < some.stop:
                 self._step(one, role[at : at + 1], t[at : at + 1], v[at : at + 1])
                 at += 1
+
+    def _stretch(self, row: int, role: I8, t: I8, v: F8) -> int:
+        """Take the first samples of a run of one row as far as vectors can; gives how many."""
+        r = np.full(len(t), row)
+        calm = self._calm(r, role, t, v)
+        n = 0 if calm is None else leading(calm)
+        if n:
+            self._pass(r[:n], role[:n], t[:n], v[:n])
+        return n
 
     def kernel_columns(self) -> Any:
         """The columns as its kernel takes them."""
@@ -237,7 +252,7 @@ class Block(ABC):
         """The conditions that hold now, as they were announced last."""
         return [
             self.finding(int(r), int(self.onset[r]), int(self.level[r]), 0)
-            for r in np.flatnonzero(self.level)
+            for r in np.flatnonzero(self.level[: len(self.rows)])
         ]
 
     def _value(self, row: int) -> float:
@@ -251,7 +266,11 @@ class Block(ABC):
 
     def columns(self) -> dict[str, Any_]:
         """The state, by name."""
-        return {name: getattr(self, name) for name in self.STATE}
+        n = len(self.rows)
+        return {name: getattr(self, name)[..., :n] for name in self.STATE}
+
+    def join(self, made: Block) -> None:
+        """Before the columns of new rows are taken from `made`: what rows share is to be in both."""
 
     def carry(self, columns: Mapping[str, Any_], source: I8, target: I8) -> None:
         """Take the state of rows from other columns of this kind."""
@@ -261,120 +280,20 @@ class Block(ABC):
                 mine[target] = theirs[source]
             else:
                 n = min(len(mine), len(theirs))
-                mine[:n, target] = (
-                    theirs[len(theirs) - n :, source] if name in self.TAIL else theirs[:n, source]
-                )
+                tail = name in self.TAIL
+                here, there = (slice(len(c) - n, None) if tail else slice(n) for c in (mine, theirs))
+                mine[here, target] = theirs[there, source]
 
+    SHARED: ClassVar[frozenset[str]] = frozenset()
+    """Columns that do not belong to rows, although an empty block has them empty, too."""
     TAIL: ClassVar[frozenset[str]] = frozenset()
     """Columns whose newest entry stands last."""
+    BLANK: ClassVar[Mapping[str, Any]] = {"gap": FAR, "seen": 0}
+    """What a column that is as high as its highest row holds where a row is lower."""
 
 
-class Timers(Block):
-    """Rows with on- and off-delays at one or more levels.
-
-    `due` is when a level flips (FAR: nothing pending), `next` the earliest of a row.
-    """
-
-    STATE = (*Block.STATE, "active", "due", "value")
-    DEPTH: ClassVar[int] = 1
-    HELD: ClassVar[bool] = True
-    """Whether an on-delay may run out on a value that is held; else it needs a reading of the first input."""
-
-    def __init__(self, rows: Sequence[Row], index: Index) -> None:
-        super().__init__(rows, index)
-        n = len(self.rows)
-        self.active = np.zeros((self.DEPTH, n), np.bool_)
-        self.due = np.full((self.DEPTH, n), FAR, np.int64)
-        self.value = np.full(n, np.nan)
-        self.next = np.full(n, FAR, np.int64)
-        self.busy = np.zeros(n, np.bool_)
-        self.on_ms, self.off_ms = self._delays()
-
-    def _delays(self) -> tuple[I8, I8]:
-        """On-delays by level and row, off-delays by row, ms."""
-        on = [round(getattr(r.rule, "on_delay_s", 0.0) * 1000) for r in self.rows]
-        off = [round(getattr(r.rule, "off_delay_s", 0.0) * 1000) for r in self.rows]
-        return np.asarray([on] * self.DEPTH, np.int64).reshape(self.DEPTH, -1), np.asarray(off, np.int64)
-
-    def proven(self, r: I8) -> I8:
-        """Until when the inputs of rows may be held.
-
-        What is on needs all of its inputs; that it is over, one of them is enough to know.
-        """
-        held = self.seen[:, r] + self.gap[:, r]
-        if not self.HELD:
-            held[0] = np.where(self.level[r] > 0, held[0], self.seen[0, r])
-        least: I8 = held.min(axis=0)
-        if len(held) == 1:
-            return least
-        most = np.where(self.gap[:, r] < FAR, held, NEVER).max(axis=0)
-        return np.where(self.level[r] > 0, most, least)
-
-    def settle(self, r: I8, upto: I8) -> None:
-        """Let everything that is due mature, in the order of its times."""
-        while True:
-            hit = self.next[r] <= upto
-            if not hit.any():
-                return
-            r, upto = r[hit], upto[hit]
-            at = self.next[r]
-            due = self.due[:, r]
-            flip = due == at
-            active = self.active[:, r] ^ flip
-            self._write(r, active, np.where(flip, FAR, due))
-            self.change(r, self._rank(active), at)
-
-    def _ripen(self, r: I8, t: I8) -> None:
-        """Let mature what is due by `t`, as far as it is proven."""
-        ripe = self.next[r] <= t
-        if ripe.any():
-            r = r[ripe]
-            self.settle(r, np.minimum(t[ripe], self.proven(r)))
-
-    def _write(self, r: I8, active: Bool, due: I8) -> None:
-        self.active[:, r] = active
-        self.due[:, r] = due
-        self.next[r] = due.min(axis=0)
-        self.busy[r] = active.any(axis=0) | (self.next[r] < FAR)
-
-    def _rank(self, active: Bool) -> Any_:
-        """Level code of rows from their active levels."""
-        code: Any_ = active[0].astype(np.uint8)
-        return code
-
-    def begin(self, r: I8, role: I8, t: I8) -> Bool:
-        """Hold the old values up to `t`; says which rows were without proof before it."""
-        self._ripen(r, t)
-        gapped: Bool = t - self.seen[role, r] > self.gap[role, r]
-        return gapped
-
-    def finish(self, r: I8, role: I8, t: I8, on: Bool, back: Bool, restart: Bool, base: I8) -> None:
-        """Start, keep or cancel the delays.
-
-        on: beyond, for levels that are not active · back: inside, for those that are · restart: rows whose
-        pending delays begin anew · base: when what is on began.
-        """
-        active = self.active[:, r]
-        due = np.where(restart, FAR, self.due[:, r])
-        start = np.where(active, t + self.off_ms[r], base + self.on_ms[:, r])
-        wanted = np.where(active, back, on)
-        due = np.where(wanted, np.where(due < FAR, due, start), FAR)
-        self._write(r, active, due)
-        self.seen[role, r] = np.maximum(self.seen[role, r], t)
-        self._ripen(r, t)
-
-    def tick(self, t: Ms, now: Ms, of: Bool | None) -> None:
-        """Pending delays run out as far as the values they rest on are proven."""
-        r = np.flatnonzero(self.next <= t)
-        if of is not None and len(r):
-            r = r[of[self.primary[r]]]
-        if len(r):
-            self.settle(r, np.minimum(t, self.proven(r)))
-
-    def carry(self, columns: Mapping[str, Any_], source: I8, target: I8) -> None:
-        """Also derives what is not part of the state."""
-        super().carry(columns, source, target)
-        self._write(target, self.active[:, target], self.due[:, target])
-
-    def _value(self, row: int) -> float:
-        return float(self.value[row])
+def inputs_of(rows: Sequence[Row]) -> tuple[I8, I8]:
+    """(place of the row, role) of every input of rows."""
+    count = np.fromiter((len(r.inputs) for r in rows), np.int64, len(rows))
+    of = np.repeat(np.arange(len(rows)), count)
+    return of, np.arange(len(of)) - (np.cumsum(count) - count)[of]

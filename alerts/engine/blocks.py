@@ -1,4 +1,4 @@
-"""The blocks of limit, digital, rate, stuck, combine and no_data rules."""
+"""The blocks of limit, digital, rate, stuck and no_data rules."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import numpy as np
 
 from alerts.engine import kernels
 from alerts.engine.bind import FAR, Row
-from alerts.engine.block import Block, Timers
-from alerts.engine.columns import F8, I8, NEVER, Any_, Bool, Index
-from alerts.rules import OPS, Combine, Digital, Limit, Rate, Stuck
+from alerts.engine.block import Block
+from alerts.engine.columns import F8, I8, NEVER, Any_, Bool, Index, leading
+from alerts.engine.timers import Timers
+from alerts.rules import Digital, Limit, Rate, Stuck
 from gateway.model import Ms
 
 
@@ -28,23 +29,15 @@ class LimitBlock(Timers):
 
     def __init__(self, rows: Sequence[Row], index: Index) -> None:
         super().__init__(rows, index)
-        n = len(self.rows)
-        self.limit = np.full((4, n), np.nan)
-        self.on = np.full((4, n), np.inf)
-        self.off = np.full((4, n), -np.inf)
-        self.above = np.full(n, -np.inf)
         self.sign = np.asarray([[-1.0], [-1.0], [1.0], [1.0]])
-        for k, row in enumerate(self.rows):
-            rule = row.rule
-            assert isinstance(rule, Limit)
-            self.above[k] = -math.inf if rule.above is None else rule.above
-            for level, name in enumerate(Limit.LEVELS):
-                limit = getattr(rule, name)
-                if limit is not None:
-                    self.limit[level, k] = limit
-                    self.on[level, k], self.off[level, k] = thresholds(rule, level, limit)
-        self.calm_low = -self.on[:2].min(axis=0) if n else np.zeros(0)
-        self.calm_high = self.on[2:].min(axis=0) if n else np.zeros(0)
+        rules = {id(r.rule): r.rule for r in self.rows if isinstance(r.rule, Limit)}
+        place = {one: k for k, one in enumerate(rules)}
+        of = np.fromiter((place[id(r.rule)] for r in self.rows), np.int64, len(self.rows))
+        self.limit, self.on, self.off = (np.take(a, of, axis=1) for a in _levels(list(rules.values())))
+        above = [-math.inf if r.above is None else r.above for r in rules.values()]
+        self.above = np.asarray(above, np.float64)[of]
+        self.calm_low = -self.on[:2].min(axis=0)
+        self.calm_high = self.on[2:].min(axis=0)
 
     def _delays(self) -> tuple[I8, I8]:
         on, off = super()._delays()
@@ -76,6 +69,19 @@ class LimitBlock(Timers):
 
     def _limit(self, row: int, level: int) -> float:
         return float(self.limit[level - 1, row])
+
+
+def _levels(rules: Sequence[Limit]) -> tuple[F8, F8, F8]:
+    """(limit, on, off) by level and rule."""
+    shape = (4, len(rules))
+    limits, on, off = np.full(shape, np.nan), np.full(shape, np.inf), np.full(shape, -np.inf)
+    for k, rule in enumerate(rules):
+        for level, name in enumerate(Limit.LEVELS):
+            limit = getattr(rule, name)
+            if limit is not None:
+                limits[level, k] = limit
+                on[level, k], off[level, k] = thresholds(rule, level, limit)
+    return limits, on, off
 
 
 def thresholds(rule: Limit, level: int, limit: float) -> tuple[float, float]:
@@ -140,6 +146,13 @@ class BadBlock(DigitalBlock):
         return {"timeout_s": self.rows[row].timeout / 1000}
 
 
+def before(column: I8, first: Any) -> I8:
+    """What stands before each entry."""
+    out = np.empty_like(column)
+    out[:1], out[1:] = first, column[:-1]
+    return out
+
+
 class RateBlock(Timers):
     """|dv/dt|; the finding's value and limit are rates, unit per minute."""
 
@@ -152,16 +165,27 @@ class RateBlock(Timers):
         super().__init__(rows, index)
         rules = [r.rule for r in self.rows]
         self.rate = np.full(len(rules), np.nan)
-        self.limit = np.asarray([r.limit for r in rules if isinstance(r, Rate)])
-        self.least = np.asarray([r.min_change for r in rules if isinstance(r, Rate)])
+        self.limit = np.asarray([r.limit for r in rules if isinstance(r, Rate)], np.float64)
+        self.least = np.asarray([r.min_change for r in rules if isinstance(r, Rate)], np.float64)
         self.up = np.asarray([r.direction != "down" for r in rules if isinstance(r, Rate)], np.bool_)
         self.down = np.asarray([r.direction != "up" for r in rules if isinstance(r, Rate)], np.bool_)
 
-    def _rates(self, r: I8, t: I8, v: F8) -> tuple[F8, Bool, Bool]:
+    def _stretch(self, row: int, role: I8, t: I8, v: F8) -> int:
+        if self.busy[row]:
+            return 0
+        seen, value = before(t, self.seen[0, row]), np.concatenate([self.value[row : row + 1], v[:-1]])
+        rate, on, _ = self._rates(row, t, v, np.maximum(seen, self.seen[0, row]), value)
+        n = leading(~on)
+        if n:
+            self.value[row], self.rate[row] = v[n - 1], rate[n - 1]
+            self.seen[0, row] = max(self.seen[0, row], t[n - 1])
+        return n
+
+    def _rates(self, r: Any, t: I8, v: F8, seen: I8, value: F8) -> tuple[F8, Bool, Bool]:
         """Per minute; whether that is too fast; whether there was a gap before."""
-        since = t - self.seen[0][r]
+        since = t - seen
         gapped = since > self.gap[0][r]
-        change = v - self.value[r]
+        change = v - value
         rate = np.where(gapped, 0.0, change / (np.maximum(since, 1000) / 60_000.0))
         on = np.abs(rate) > self.limit[r]
         if on.any():
@@ -170,7 +194,7 @@ class RateBlock(Timers):
         return rate, on, gapped
 
     def _quick(self, r: I8, role: I8, t: I8, v: F8) -> Bool | None:
-        rate, on, _ = self._rates(r, t, v)
+        rate, on, _ = self._rates(r, t, v, self.seen[0][r], self.value[r])
         left: Bool = on | self.busy[r]
         if left.any():
             quiet = ~left
@@ -182,7 +206,7 @@ class RateBlock(Timers):
 
     def _step(self, r: I8, role: I8, t: I8, v: F8) -> None:
         self.begin(r, role, t)
-        rate, on, gapped = self._rates(r, t, v)
+        rate, on, gapped = self._rates(r, t, v, self.seen[0][r], self.value[r])
         self.value[r] = v
         self.rate[r] = rate
         self.finish(r, role, t, on[None], ~on[None], gapped, t)
@@ -205,13 +229,32 @@ class StuckBlock(Timers):
     def __init__(self, rows: Sequence[Row], index: Index) -> None:
         super().__init__(rows, index)
         rules = [r.rule for r in self.rows]
-        self.eps = np.asarray([r.eps for r in rules if isinstance(r, Stuck)])
-        self.above = np.asarray([r.gate_above for r in rules if isinstance(r, Stuck)])
+        self.eps = np.asarray([r.eps for r in rules if isinstance(r, Stuck)], np.float64)
+        self.above = np.asarray([r.gate_above for r in rules if isinstance(r, Stuck)], np.float64)
         self.gate = np.asarray([not r.gate for r in rules if isinstance(r, Stuck)], np.bool_)
 
     def _delays(self) -> tuple[I8, I8]:
         on = [round(r.rule.time_s * 1000) for r in self.rows if isinstance(r.rule, Stuck)]
         return np.asarray([on], np.int64), np.zeros(len(self.rows), np.int64)
+
+    def _stretch(self, row: int, role: I8, t: I8, v: F8) -> int:
+        """While every reading moves, or while none does."""
+        wait, seen = self.on_ms[0, row], self.seen[0, row]
+        if self.level[row] or not self.gate[row] or not wait:
+            return 0
+        gapped = t - np.maximum(before(t, seen), seen) > self.gap[0, row]
+        last = np.concatenate([self.value[row : row + 1], v[:-1]])
+        moves = ~(np.abs(v - last) <= self.eps[row]) | gapped
+        n = leading(moves & (before(t + wait, self.next[row]) > t) & (role == 0))
+        if n:
+            self.value[row], self.due[0, row], self.busy[row] = v[n - 1], t[n - 1] + wait, True
+            self.next[row] = self.due[0, row]
+        elif self.next[row] < FAR:
+            still = (np.abs(v - self.value[row]) <= self.eps[row]) & ~gapped
+            n = leading(still & (t < self.next[row]) & (role == 0))
+        if n:
+            self.seen[0, row] = max(seen, t[n - 1])
+        return n
 
     def _quick(self, r: I8, role: I8, t: I8, v: F8) -> Bool | None:
         pending, value = self.next[r], self.value[r]
@@ -248,78 +291,6 @@ class StuckBlock(Timers):
         return {"time_s": int(self.on_ms[0, row]) / 1000}
 
 
-class CombineBlock(Timers):
-    """Members by role: their values, whether they are true, and since when."""
-
-    STATE = (*Timers.STATE, "values", "truth", "since")
-
-    def __init__(self, rows: Sequence[Row], index: Index) -> None:
-        super().__init__(rows, index)
-        shape = self.gap.shape
-        self.values = np.full(shape, np.nan)
-        self.truth = np.ones(shape, np.bool_)
-        self.since = np.full(shape, NEVER, np.int64)
-        self.op = np.zeros(shape, np.int64)
-        self.other = np.zeros(shape)
-        self.upto = np.full(shape, np.inf)
-        self.confirm = np.full(len(self.rows), -1, np.int64)  # role that confirms; -1: none
-        self.confirm_ms = np.zeros(len(self.rows), np.int64)
-        for k, row in enumerate(self.rows):
-            rule = row.rule
-            assert isinstance(rule, Combine)
-            for role, member in enumerate(rule.members[: len(row.inputs)]):
-                self.op[role, k] = OPS.index(member.op)
-                self.other[role, k] = member.value
-                self.upto[role, k] = math.inf if member.upto is None else member.upto
-                self.truth[role, k] = False
-            if len(row.inputs) > len(rule.all_of):
-                self.confirm[k] = len(rule.all_of)
-                self.confirm_ms[k] = round(rule.confirm_delay_s * 1000)
-
-    def _true(self, r: I8, role: I8, v: F8) -> Bool:
-        x = self.other[role, r]
-        op = self.op[role, r]
-        true: Bool = np.choose(op, [v == x, v != x, v < x, v <= x, v > x, v >= x]) & (v <= self.upto[role, r])
-        return true
-
-    def _calm(self, r: I8, role: I8, t: I8, v: F8) -> Bool | None:
-        true = self._true(r, role, v)
-        gapped = t - self.seen[role, r] > self.gap[role, r]
-        calm: Bool = (true == self.truth[role, r]) & ~(true & gapped) & ~self.busy[r]
-        return calm
-
-    def _pass(self, r: I8, role: I8, t: I8, v: F8) -> None:
-        super()._pass(r, role, t, v)
-        self.values[role, r] = v
-
-    def _step(self, r: I8, role: I8, t: I8, v: F8) -> None:
-        gapped = self.begin(r, role, t)
-        true = self._true(r, role, v)
-        began = true & (gapped | ~self.truth[role, r])
-        self.values[role, r] = v
-        self.truth[role, r] = true
-        self.since[role, r] = np.where(began, t, self.since[role, r])
-        roles = np.arange(len(self.truth))[:, None]
-        main = roles != self.confirm[r]
-        on: Bool = np.logical_and.reduce(self.truth[:, r] | ~main, axis=0)
-        began_all = np.where(main, self.since[:, r], NEVER).max(axis=0)
-        # The delay is counted anew from what is known, because a confirmation may shorten or lengthen it.
-        due = began_all + self.on_ms[0, r]
-        sure = (self.truth[:, r] & ~main).any(axis=0)
-        by = np.maximum(began_all, self.since[self.confirm[r], r]) + self.confirm_ms[r]
-        base = np.where(sure, np.minimum(due, by), due) - self.on_ms[0, r]
-        self.finish(r, role, t, on[None], ~on[None], gapped | (self.level[r] == 0), base)
-
-    def _value(self, row: int) -> float:
-        return float(self.values[0, row])
-
-    def _limit(self, row: int, level: int) -> float:
-        return float(self.other[0, row])
-
-    def _facts(self, row: int, active: bool) -> Mapping[str, Any]:
-        return {tag: float(self.values[role, row]) for role, tag in enumerate(self.rows[row].tags)}
-
-
 class SilentBlock(Block):
     """no_data rules that watch for silence; all inputs of a row count as one."""
 
@@ -338,6 +309,14 @@ class SilentBlock(Block):
     def _pass(self, r: I8, role: I8, t: I8, v: F8) -> None:
         self.seen[0, r] = np.maximum(self.seen[0, r], t)
 
+    def _stretch(self, row: int, role: I8, t: I8, v: F8) -> int:
+        seen = self.seen[0, row]
+        since = t - np.maximum(before(t, seen), seen)
+        n = 0 if self.level[row] else leading(since <= self.timeout[row])
+        if n:
+            self.seen[0, row] = max(seen, t[n - 1])
+        return n
+
     def _step(self, r: I8, role: I8, t: I8, v: F8) -> None:
         newer = t > self.seen[0, r]
         r, t = r[newer], t[newer]
@@ -354,8 +333,9 @@ class SilentBlock(Block):
 
     def tick(self, t: Ms, now: Ms, of: Bool | None) -> None:
         """Silence counts by the core's clock."""
-        late = now - self.seen[0] > self.timeout
-        r = np.flatnonzero(late & (self.level == 0))
+        n = len(self.rows)
+        late = now - self.seen[0, :n] > self.timeout[:n]
+        r = np.flatnonzero(late & (self.level[:n] == 0))
         if of is not None and len(r):
             r = r[of[self.primary[r]]]
         if not len(r):
@@ -366,7 +346,8 @@ class SilentBlock(Block):
 
     def start(self, t: Ms) -> None:
         """Silence of what was never seen counts from `t`."""
-        self.seen[self.seen == NEVER] = t
+        seen = self.seen[:, : len(self.rows)]
+        seen[seen == NEVER] = t
 
     def _facts(self, row: int, active: bool) -> Mapping[str, Any]:
         return {"last_seen": int(self.seen[0, row]), "timeout_s": int(self.timeout[row]) / 1000}

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from alerts.engine.bind import Row
-from alerts.engine.block import Timers
 from alerts.engine.columns import F8, I8, Bool, Index
+from alerts.engine.timers import Timers
 from alerts.rules_counter import Counter
 
 HOUR = 3_600_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -44,6 +44,7 @@ class CyclesBlock(Block):
         "pair_off", "lv", "lv_t", "floor", "low2", "low2_t", "fill", "top", "top_t",
     )  # fmt: skip
     TAIL = frozenset({"times", "recent"})
+    BLANK: ClassVar[Mapping[str, Any]] = {**Block.BLANK, "times": NEVER, "recent": np.nan}
     LEVELS = ("", "L", "H")
 
     def __init__(self, rows: Sequence[Row], index: Index) -> None:

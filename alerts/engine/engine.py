@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from alerts.engine import fast, kernels, kernels_shift
+from alerts.engine import fast, grow, kernels, kernels_shift
 from alerts.engine.baseline import BaselineBlock
 from alerts.engine.bind import PointInfo, Row, bind
 from alerts.engine.block import Block
 from alerts.engine.blocks import (
     BadBlock,
-    CombineBlock,
     DigitalBlock,
     LimitBlock,
     RateBlock,
     SilentBlock,
     StuckBlock,
 )
-from alerts.engine.columns import F8, I8, NEVER, Any_, Bool, Feed, Index, by_key
+from alerts.engine.columns import F8, I8, NEVER, Any_, Bool, Feed, Index, by_key, longer
+from alerts.engine.combine import CombineBlock
 from alerts.engine.counter import CounterBlock
 from alerts.engine.cycles import CyclesBlock
 from alerts.engine.night_flow import NightFlowBlock
 from alerts.engine.residual import ResidualBlock
 from alerts.engine.shift import ShiftBlock
 from alerts.engine.slope import SlopeBlock
+from alerts.engine.table import Table, packed, unpacked
 from alerts.engine.trend import TrendBlock
 from alerts.rules import NoData, Rule, digest
 from gateway.model import GOOD, Finding, Level, Ms, Samples, quality
@@ -66,6 +64,8 @@ def warm(cache: str = "") -> bool:
 
 SCHEMA = 1
 """Layout of a snapshot."""
+SERIES = ("series", "newest", "bad", "value")
+"""Its columns that have an entry for each series."""
 
 
 def block_of(rule: Rule) -> str:
@@ -92,23 +92,17 @@ class Engine:
     def __init__(self, rules: Iterable[Rule], points: Sequence[PointInfo], start: Ms | None = None) -> None:
         self.rules = tuple(rules)
         self.counts: Counter[str] = Counter()
-        self._build(points)
-        if start is not None:
-            self._start(start)
+        self._table = Table()
+        self._index = Index(np.zeros(0, np.int64))
+        self._newest, self._bad, self._value = np.zeros(0, np.int64), np.zeros(0, np.bool_), np.zeros(0)
+        self.blocks = {name: kind((), self._index) for name, kind in BLOCKS.items()}
+        self._row_blocks: list[Block] = []
+        self.add_points(points, start)
 
-    def _build(self, points: Sequence[PointInfo]) -> None:
-        self.points = {p.series: p for p in points}
-        self._index = Index(np.fromiter(self.points, np.int64, len(self.points)))
-        n = len(self._index)
-        self._newest = np.full(n, NEVER, np.int64)
-        self._bad = np.zeros(n, np.bool_)
-        self._value = np.full(n, np.nan)
-        rows: dict[str, list[Row]] = {name: [] for name in BLOCKS}
-        for row in bind(self.rules, list(self.points.values())):
-            rows[block_of(row.rule)].append(row)
-        self.blocks = {name: BLOCKS[name](rows[name], self._index) for name in BLOCKS}
-        self._keys: dict[str, list[list[str]]] = {}
-        self._row_blocks = [b for name, b in self.blocks.items() if name != "bad" and len(b)]
+    @property
+    def points(self) -> Mapping[int, PointInfo]:
+        """All points by series, in the order in which they came."""
+        return self._table.points
 
     def _start(self, t: Ms) -> None:
         for block in self.blocks.values():
@@ -167,7 +161,7 @@ class Engine:
 
     def last(self, series: Iterable[int]) -> Samples:
         """The newest reading that each of these series was fed: its last good value, BAD when it was not."""
-        at = np.unique(self._index.find(np.fromiter(series, np.int64)))
+        at = self._index.find(np.unique(np.fromiter(series, np.int64)))
         at = at[at >= 0]
         at = at[self._newest[at] > NEVER]
         q = np.where(self._bad[at], quality(Level.BAD), GOOD).astype(np.uint8)
@@ -195,7 +189,7 @@ class Engine:
         """
         of: Bool | None = None
         if series is not None:
-            of = np.zeros(len(self._index) + 1, np.bool_)
+            of = np.zeros(self._index.size + 1, np.bool_)
             of[self._index.find(np.fromiter(series, np.int64))] = True
             of[-1] = False
         for block in self.blocks.values():
@@ -212,35 +206,59 @@ class Engine:
     # ── points and rules that come and go ─────────────────────────────────────────────────────────────
 
     def add_points(self, points: Sequence[PointInfo], start: Ms | None = None) -> list[Finding]:
-        """Points appear (or change their period); everything else goes on.
+        """Points appear or change (their period, say); everything else goes on. Costs what is new.
 
         Gives the ends of conditions that no longer exist, which adding alone never causes.
         """
-        return self._rebuild({**self.points, **{p.series: p for p in points}}, start)
-
-    def remove_points(self, series: Iterable[int]) -> list[Finding]:
-        """Points vanish for good; gives the ends of the conditions that they had."""
-        gone = set(series)
-        return self._rebuild({s: p for s, p in self.points.items() if s not in gone}, None)
-
-    def _rebuild(self, points: Mapping[int, PointInfo], start: Ms | None) -> list[Finding]:
-        state = self._state()
-        self._build(list(points.values()))
-        ended = self._load(state)
+        ended = self._change({p.series: p for p in points}, ())
         if start is not None:
             self._start(start)
         return ended
+
+    def remove_points(self, series: Iterable[int]) -> list[Finding]:
+        """Points vanish for good; gives the ends of the conditions that they had."""
+        return self._change({}, series)
+
+    def _change(self, put: Mapping[int, PointInfo], gone: Iterable[int]) -> list[Finding]:
+        """Rules look at points of one asset only: all rows of the assets that change are compared."""
+        assets, new, old = self._table.change(put, gone)
+        if not assets:
+            return []
+        before = self._index.find(np.fromiter([*self._table.series(assets), *old], np.int64))
+        added = self._index.add(np.asarray(new, np.int64))
+        self._make_room(added)
+        rows = self._bound(self._table.of(assets))
+        touched = np.union1d(before[before >= 0], added)
+        ended: list[Finding] = []
+        for name, block in self.blocks.items():
+            change = grow.compare(block, block.links.of(touched), rows[name])
+            ended += grow.replace(block, self._index, touched, change)
+        self._index.remove(np.asarray(old, np.int64))
+        for block in self.blocks.values():
+            block.links.settle(self._index.size, len(self._index), len(block))
+        self._row_blocks = [b for name, b in self.blocks.items() if name != "bad" and len(b)]
+        return in_order(ended)
+
+    def _make_room(self, added: I8) -> None:
+        size = self._index.size
+        self._newest, self._bad = longer(self._newest, size), longer(self._bad, size)
+        self._value = longer(self._value, size)
+        self._newest[added], self._bad[added], self._value[added] = NEVER, False, np.nan
+
+    def _bound(self, points: Sequence[PointInfo]) -> dict[str, list[Row]]:
+        rows: dict[str, list[Row]] = {name: [] for name in BLOCKS}
+        for row in bind(self.rules, points):
+            rows[block_of(row.rule)].append(row)
+        return rows
 
     def fork(self, series: Iterable[int]) -> Engine:
         """A second engine for a back-fill: the points of the assets that these series belong to.
 
         It starts from this engine's state; `adopt` brings its end state back.
         """
-        wanted = set(series)
-        assets = {p.asset for s, p in self.points.items() if s in wanted}
-        other = Engine(self.rules, [p for p in self.points.values() if p.asset in assets])
-        other._load(self._state())
-        other.counts.clear()
+        assets = {self.points[s].asset for s in series if s in self.points}
+        other = Engine(self.rules, self._table.of(assets))
+        other._take_over(self, set(other.points))
         return other
 
     def adopt(self, other: Engine) -> None:
@@ -249,10 +267,27 @@ class Engine:
         A row that has been fed something newer here than there keeps its own state. Counts add up.
         """
         self.counts += other.counts
-        series = other._index.series
-        at = self._index.find(series)
-        behind = set(series[(at >= 0) & (self._newest[at] <= other._newest)].tolist())
-        self._load(other._state(), behind)
+        series = np.fromiter(other.points, np.int64)
+        mine, theirs = self._index.find(series), other._index.find(series)
+        self._take_over(
+            other, set(series[(mine >= 0) & (self._newest[mine] <= other._newest[theirs])].tolist())
+        )
+
+    def _take_over(self, other: Engine, of: set[int]) -> None:
+        """The state of these series, and of the rows all of whose inputs are among them."""
+        series = np.fromiter(of, np.int64)
+        at, there = self._index.find(series), other._index.find(series)
+        for mine, theirs in (
+            (self._newest, other._newest),
+            (self._bad, other._bad),
+            (self._value, other._value),
+        ):
+            mine[at] = theirs[there]
+        for name, block in self.blocks.items():
+            source = other.blocks[name]
+            old = {grow.key_of(source.rows[k]): k for k in source.links.of(there).tolist()}
+            new = [k for k in block.links.of(at).tolist() if of.issuperset(block.rows[k].inputs)]
+            block.carry(source.columns(), *grow.pairs(old, [block.rows[k] for k in new], new))
 
     def active(self) -> list[Finding]:
         """All conditions that hold now, each as a finding at its onset; to reconcile after a restart."""
@@ -262,11 +297,18 @@ class Engine:
 
     def snapshot(self) -> bytes:
         """The whole state as bytes (npz without pickles); it does not hold rules or points."""
-        header, arrays = self._state()
-        file = io.BytesIO()
-        text = np.frombuffer(json.dumps(header).encode(), np.uint8)
-        np.savez(file, header=text, **arrays)  # type: ignore[arg-type]  # numpy types every keyword as bool
-        return file.getvalue()
+        header: dict[str, Any] = {
+            "schema": SCHEMA,
+            "rules": self.rules_hash,
+            "counts": dict(self.counts),
+            "rows": {name: grow.names(block) for name, block in self.blocks.items()},
+        }
+        at = np.flatnonzero(self._index.series >= 0)
+        columns = (self._index.series, self._newest, self._bad, self._value)
+        arrays: dict[str, Any_] = {name: c[at] for name, c in zip(SERIES, columns, strict=True)}
+        for name, block in self.blocks.items():
+            arrays |= {f"{name}.{column}": values for column, values in block.columns().items()}
+        return packed(header, arrays)
 
     def restore(self, data: bytes) -> list[Finding]:
         """Take over a snapshot, for every condition whose rule still means the same.
@@ -274,93 +316,30 @@ class Engine:
         Gives the ends of conditions that were active in the snapshot and have no place any more (rule changed
         or gone, point gone). Raises ValueError for bytes that are no snapshot of this version.
         """
-        try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as file:
-                header = json.loads(file["header"].tobytes())
-                arrays = {name: file[name] for name in file.files if name != "header"}
-        except (OSError, KeyError, EOFError, ValueError, zipfile.BadZipFile) as e:
-            raise ValueError("these bytes are no snapshot of a rule engine") from e
+        header, arrays = unpacked(data)
         if header["schema"] != SCHEMA:
             raise ValueError(f"the snapshot has schema {header['schema']}, this version reads {SCHEMA}")
         self.counts = Counter(header["counts"])
-        return self._load((header, arrays))
+        at = self._index.find(arrays["series"])
+        here = at >= 0
+        for name, mine in zip(SERIES[1:], (self._newest, self._bad, self._value), strict=True):
+            mine[at[here]] = arrays[name][here]
+        ended: list[Finding] = []
+        for name, block in self.blocks.items():
+            keys = header["rows"][name]
+            old = {(key[0], key[1], key[2]): k for k, key in enumerate(keys)}
+            source, target = grow.pairs(old, block.rows, range(len(block)))
+            columns = {c: arrays[k] for c in block.STATE if (k := f"{name}.{c}") in arrays}
+            if len(columns) == len(block.STATE):  # else of a version that kept less: it begins anew
+                block.carry(columns, source, target)
+            lost = sorted(set(range(len(keys))) - set(source.tolist()))
+            ended += grow.ends([keys[k] for k in lost], lost, columns)
+        return in_order(ended)
 
     @property
     def rules_hash(self) -> str:
         """12 hex digits over what all rules mean; a snapshot carries those of its rules."""
         return digest([(r.id, r.meaning, sorted(r.at)) for r in self.rules])
-
-    def _state(self) -> tuple[dict[str, Any], dict[str, Any_]]:
-        header: dict[str, Any] = {
-            "schema": SCHEMA,
-            "rules": self.rules_hash,
-            "counts": dict(self.counts),
-            "rows": {name: self._keys_of(name) for name in self.blocks},
-        }
-        arrays: dict[str, Any_] = {
-            "series": self._index.series,
-            "newest": self._newest,
-            "bad": self._bad,
-            "value": self._value,
-        }
-        for name, block in self.blocks.items():
-            arrays |= {f"{name}.{column}": values for column, values in block.columns().items()}
-        return header, {name: values.copy() for name, values in arrays.items()}
-
-    def _keys_of(self, name: str) -> list[list[str]]:
-        """(rule, point, meaning, asset, estate) of each row of a block."""
-        if name not in self._keys:
-            rows = self.blocks[name].rows
-            self._keys[name] = [[*r.key, r.rule.meaning, r.asset, r.estate] for r in rows]
-        return self._keys[name]
-
-    def _load(
-        self, state: tuple[Mapping[str, Any], Mapping[str, Any_]], only: Collection[int] | None = None
-    ) -> list[Finding]:
-        """Take over rows and series; with `only`, those whose inputs are all among these series."""
-        header, arrays = state
-        series = arrays["series"]
-        have = self._index.find(series) >= 0
-        if only is not None:
-            have &= np.isin(series, list(only))
-        at = self._index.find(series[have])
-        for name, mine in (("newest", self._newest), ("bad", self._bad), ("value", self._value)):
-            mine[at] = arrays[name][have]
-        ended: list[Finding] = []
-        for name, block in self.blocks.items():
-            old = {tuple(key[:3]): k for k, key in enumerate(header["rows"][name])}
-            pairs = [
-                (old.pop(key), n)
-                for n, (key, row) in enumerate(zip(self._wanted(name), block.rows, strict=True))
-                if key in old and (only is None or set(row.inputs) <= set(only))
-            ]
-            source, target = (np.asarray([p[i] for p in pairs], np.int64) for i in (0, 1))
-            columns = {c: arrays[k] for c in block.STATE if (k := f"{name}.{c}") in arrays}
-            if len(columns) == len(block.STATE):  # else of a version that kept less: it begins anew
-                block.carry(columns, source, target)
-            ended += _ended(header["rows"][name], list(old.values()), columns)
-        return in_order(ended)
-
-    def _wanted(self, name: str) -> list[tuple[str, ...]]:
-        return [tuple(key[:3]) for key in self._keys_of(name)]
-
-
-def _ended(keys: Sequence[Sequence[str]], rows: Sequence[int], columns: Mapping[str, Any_]) -> list[Finding]:
-    """The ends of conditions that were active in rows that have no place any more."""
-    return [
-        Finding(
-            rule=keys[k][0],
-            point=keys[k][1],
-            asset=keys[k][3],
-            estate=keys[k][4],
-            onset=int(columns["onset"][k]),
-            t=max(int(columns["onset"][k]), int(columns["seen"][:, k].max())),
-            active=False,
-            facts={"ended_by": "rule or point changed"},
-        )
-        for k in rows
-        if columns["level"][k]
-    ]
 
 
 def late(findings: Iterable[Finding]) -> list[Finding]:

@@ -68,8 +68,8 @@ def rest() -> None:
     _compiled.clear()
 
 
-def interpreted(kernel: Kernel, columns: Any, row: int, samples: Sequence[list[Any]], start: int) -> int:
-    """One row's samples (role, t, v) from `start` through a kernel in plain Python; where it stopped.
+def interpreted(kernel: Kernel, columns: Any, row: int, samples: Sequence[Any]) -> int:
+    """One row's samples (role, t, v) through a kernel in plain Python; where it stopped.
 
     Lists of one entry stand in for the columns, which Python reads several times faster than arrays.
     """
@@ -78,8 +78,8 @@ def interpreted(kernel: Kernel, columns: Any, row: int, samples: Sequence[list[A
     mine = [column[..., row : row + 1].tolist() for column in columns[:own]]
     place = int(columns.of[row]) if own < len(fields) else 0
     settings = [[0], *([column[place].item()] for column in columns[own + 1 :])] if own < len(fields) else []
-    begin = [start]
-    kernel([0], begin, [len(samples[0])], *samples, type(columns)._make([*mine, *settings]))
+    begin, lists = [0], [column.tolist() for column in samples]
+    kernel([0], begin, [len(lists[0])], *lists, type(columns)._make([*mine, *settings]))
     for column, values in zip(columns, mine, strict=False):
         column[..., row : row + 1] = values
     return begin[0]

@@ -116,21 +116,20 @@ def _limit_step(k: Any, t: Any, x: Any, c: Any) -> bool:
         return False
     gapped = t - seen > gap
     seen = max(seen, t)
-    first, some = FAR, False
-    for d in range(4):
-        first = min(first, _limit_due(k, d, t, x, gapped, c))
-        some = some or c.active[d][k]
+    off = x <= c.above[k]
+    ll, l = _limit_due(k, 0, t, -x, off, gapped, c), _limit_due(k, 1, t, -x, off, gapped, c)  # noqa: E741 - the words of the trade
+    h, hh = _limit_due(k, 2, t, x, off, gapped, c), _limit_due(k, 3, t, x, off, gapped, c)
+    first = min(ll, l, h, hh)
     if first <= min(t, seen + gap):
         return False
-    for d in range(4):
-        c.due[d][k] = _limit_due(k, d, t, x, gapped, c)
+    c.due[0][k], c.due[1][k], c.due[2][k], c.due[3][k] = ll, l, h, hh
+    some = c.active[0][k] or c.active[1][k] or c.active[2][k] or c.active[3][k]
     c.seen[0][k], c.next[k], c.busy[k] = seen, first, some or first < FAR
     return True
 
 
-def _limit_due(k: Any, d: Any, t: Any, x: Any, gapped: Any, c: Any) -> Any:
-    """When level d flips after this sample."""
-    y, off = -x if d < 2 else x, x <= c.above[k]
+def _limit_due(k: Any, d: Any, t: Any, y: Any, off: Any, gapped: Any, c: Any) -> Any:
+    """When level d flips after this sample; `y` looks upwards."""
     if c.active[d][k]:
         wanted, delay = y <= c.off[d][k] or off, c.off_ms[k]
     else:

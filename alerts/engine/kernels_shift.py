@@ -1,5 +1,7 @@
 """The kernel of the shift rules (contract: `fast`)."""
 
+# ruff: noqa: FURB136 - a call of max or min costs plain Python three times a comparison
+
 from __future__ import annotations
 
 import math
@@ -40,69 +42,65 @@ class ShiftColumns(NamedTuple):
     h_up: Any
 
 
-def shift(  # noqa: C901 - columns that are handed on to helpers are counted by reference, which costs 5 times
-    row: Any, begin: Any, end: Any, role: Any, t: Any, v: Any, c: Any
-) -> None:  # fmt: skip
+def shift(row: Any, begin: Any, end: Any, role: Any, t: Any, v: Any, c: Any) -> None:  # noqa: C901 - one piece
     """Readings one by one, or the means of steps."""
-    (
-        level, onset, seen_, gap_, bucket_, total, count, whole, mean, var, n, sum_, since, back, value, of,
-        tau, step_, relearn, warmup, ref, winsor, enough, share, least, jump_down, jump_up, h_down, h_up,
-    ) = c  # fmt: skip
     for j in range(len(row)):
-        k, i = row[j], begin[j]
-        o = of[k]
-        step, gap = step_[o], gap_[0][k]
-        while i < end[j]:
-            seen, bucket, judged = seen_[0][k], 0, True
-            gapped = t[i] - seen > gap
-            x, at, dt = v[i], t[i], max(min(t[i] - seen, gap), 0)
+        k, o, i, stop = row[j], c.of[row[j]], begin[j], end[j]
+        step, gap, tau, warmup, ref = c.step[o], c.gap[0][k], c.tau[o], c.warmup[o], c.k[o]
+        winsor, share, least, enough = c.winsor[o], c.share[o], c.least[o], c.enough[o]
+        jump_down, jump_up, h_down, h_up = c.jump_down[o], c.jump_up[o], c.h_down[o], c.h_up[o]
+        level, old, since, value = c.level[k], c.onset[k] + c.relearn[o], c.since, c.value[k]
+        seen, bucket, total, count, whole = c.seen[0][k], 0, 0.0, 0, False
+        if step > 0:
+            bucket, total, count, whole = c.bucket[k], c.total[k], c.count[k], c.whole[k]
+        mean, var, n, down, up, back = c.mean[k], c.var[k], c.n[k], c.sum[0][k], c.sum[1][k], c.back[k]
+        while i < stop:
+            at, x, dt, now, judged = t[i], v[i], t[i] - seen, 0, True
+            gapped, dt = dt > gap, gap if dt > gap else dt if dt > 0 else 0
             if step > 0:
-                bucket = at // step
-                judged = not gapped and bucket > bucket_[k] and whole[k]
+                now = at // step
+                judged = not gapped and now > bucket and whole
                 if judged:
-                    x, at, dt = total[k] / count[k], (bucket_[k] + 1) * step, step
+                    x, at, dt = total / count, (bucket + 1) * step, step
             if judged:
-                if level[k] > 0 and at - onset[k] > relearn[o]:
+                if level > 0 and at > old:
                     break
-                s, z, cut = _scaled(x, mean[k], var[k], n[k] >= warmup[o], share[o], least[o], winsor[o])
-                down = max(0.0, sum_[0][k] + (-cut - ref[o]))
-                up = max(0.0, sum_[1][k] + (cut - ref[o]))
-                if z > jump_up[o] or up > h_up[o] or -z > jump_down[o] or down > h_down[o]:
+                s, away = math.sqrt(var), abs(mean) * share
+                s = away if away > s else s
+                s = least if least > s else s
+                z = (x - mean) / s if n >= warmup and s > 0 else 0.0
+                cut = -winsor if -winsor > z else z
+                cut = winsor if winsor < cut else cut
+                lower, higher = down + (-cut - ref), up + (cut - ref)
+                lower, higher = lower if lower > 0.0 else 0.0, higher if higher > 0.0 else 0.0
+                hit = 2 if z > jump_up or higher > h_up else 1 if -z > jump_down or lower > h_down else 0
+                if hit > 0 and hit != level:
                     break
-                if level[k] > 0:
-                    less = max(0.0, back[k] + (ref[o] - (cut if level[k] == 2 else -cut)))
-                    if less > enough[o]:
+                if hit > 0:
+                    back = 0.0
+                elif level > 0:
+                    less = back + (ref - (cut if level == 2 else -cut))
+                    if less > enough:
                         break
-                    back[k] = less
+                    back = less if less > 0.0 else 0.0
                 else:
-                    y = x if cut == z else mean[k] + cut * s
-                    mean[k], var[k] = _learnt(y, mean[k], var[k], n[k], dt, tau[o])
-                    n[k] += 1
-                if sum_[0][k] == 0 and down > 0 and level[k] != 1:
+                    weight, first = dt / (tau + dt), 1.0 / (n + 1)
+                    weight = first if first > weight else weight
+                    error = (x if cut == z else mean + cut * s) - mean
+                    part = weight * error
+                    mean, var, n = mean + part, (1.0 - weight) * (var + error * part), n + 1
+                if down == 0 and lower > 0 and level != 1:
                     since[0][k] = at
-                if sum_[1][k] == 0 and up > 0 and level[k] != 2:
+                if up == 0 and higher > 0 and level != 2:
                     since[1][k] = at
-                sum_[0][k], sum_[1][k], value[k] = down, up, x
-            if step > 0 and not gapped and bucket == bucket_[k]:
-                total[k] += v[i]
-                count[k] += 1
-            elif step > 0 and (gapped or bucket > bucket_[k]):
-                whole[k], bucket_[k], total[k], count[k] = not gapped, bucket, v[i], 1
-            seen_[0][k] = max(seen, t[i])
+                value, down, up = x, 0.0 if hit > 0 else lower, 0.0 if hit > 0 else higher
+            if step > 0 and not gapped and now == bucket:
+                total, count = total + v[i], count + 1
+            elif step > 0 and (gapped or now > bucket):
+                whole, bucket, total, count = not gapped, now, v[i], 1
+            seen = t[i] if t[i] > seen else seen
             i += 1
-        begin[j] = i
-
-
-def _scaled(x: Any, mean: Any, var: Any, known: Any, share: Any, least: Any, winsor: Any) -> Any:
-    """(deviation, distance in deviations, the same winsorised)."""
-    s = max(math.sqrt(var), abs(mean) * share, least)
-    z = (x - mean) / s if known and s > 0 else 0.0
-    return s, z, min(max(z, -winsor), winsor)
-
-
-def _learnt(y: Any, mean: Any, var: Any, n: Any, dt: Any, tau: Any) -> Any:
-    """(mean, variance) after one more value."""
-    weight = max(dt / (tau + dt), 1.0 / (n + 1))
-    error = y - mean
-    part = weight * error
-    return mean + part, (1.0 - weight) * (var + error * part)
+        c.mean[k], c.var[k], c.n[k], c.sum[0][k], c.sum[1][k] = mean, var, n, down, up
+        c.seen[0][k], c.back[k], c.value[k], begin[j] = seen, back, value, i
+        if step > 0:
+            c.bucket[k], c.total[k], c.count[k], c.whole[k] = bucket, total, count, whole

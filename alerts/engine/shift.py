@@ -23,6 +23,7 @@ class ShiftBlock(Block):
 
     KERNEL = staticmethod(kernels_shift.shift)
     COLUMNS = kernels_shift.ShiftColumns
+    SHARED = frozenset(COLUMNS._fields[COLUMNS._fields.index("of") + 1 :])
     LEVELS = ("", "L", "H")
     STATE = (
         *Block.STATE,
@@ -57,12 +58,9 @@ class ShiftBlock(Block):
 
     def _settle(self, rules: Sequence[Shift]) -> None:
         """The columns of settings."""
-        known: dict[str, Shift] = {}
-        of = {id(rule): rule.meaning for rule in rules}
-        for rule in rules:
-            known.setdefault(of[id(rule)], rule)
-        place = {meaning: n for n, meaning in enumerate(known)}
-        self.of = np.asarray([place[of[id(rule)]] for rule in rules], np.int32)
+        known = {rule.meaning: rule for rule in rules}
+        self.places = {meaning: n for n, meaning in enumerate(known)}
+        self.of = np.asarray([self.places[rule.meaning] for rule in rules], np.int32)
         entries = known.values()
 
         def column(kind: type, *values: Any) -> Any_:
@@ -85,6 +83,16 @@ class ShiftBlock(Block):
             column(np.float64, *(math.inf if r.direction == not_ else r.h or math.inf for r in entries))
             for not_ in ("up", "down")
         )
+
+    def join(self, made: Block) -> None:
+        """Bring the settings of new rows under those that are here."""
+        assert isinstance(made, ShiftBlock)
+        new = [entry for meaning, entry in made.places.items() if meaning not in self.places]
+        for name in self.SHARED:
+            setattr(self, name, np.concatenate([getattr(self, name), getattr(made, name)[new]]))
+        for meaning in made.places:
+            self.places.setdefault(meaning, len(self.places))
+        made.of = np.asarray([self.places[meaning] for meaning in made.places], np.int32)[made.of]
 
     def _step(self, r: I8, role: I8, t: I8, v: F8) -> None:
         seen, gap, step = self.seen[0, r], self.gap[0, r], self.step[self.of[r]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +80,7 @@ class SlopeBlock(Block):
         "eta",
     )
     TAIL = frozenset({"x", "y"})
+    BLANK: ClassVar[Mapping[str, Any]] = {**Block.BLANK, "x": NEVER, "y": math.nan}
 
     def __init__(self, rows: Sequence[Row], index: Index) -> None:
         super().__init__(rows, index)

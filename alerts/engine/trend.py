@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -116,6 +116,7 @@ class TrendBlock(Block):
         "streak", "turn", "back", "value", "per_day", "eta", "first", "last",
     )  # fmt: skip
     TAIL = frozenset({"days"})
+    BLANK: ClassVar[Mapping[str, Any]] = {**Block.BLANK, "days": np.nan}
     LEVELS = ("", "L", "H")
 
     def __init__(self, rows: Sequence[Row], index: Index) -> None:

@@ -14,12 +14,14 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from alerts.engine import Engine, PointInfo, block, fast
-from alerts.engine.block import Block, Timers
-from alerts.engine.blocks import CombineBlock, RateBlock, StuckBlock
+from alerts.engine.block import Block
+from alerts.engine.blocks import RateBlock, StuckBlock
 from alerts.engine.columns import NEVER
+from alerts.engine.combine import CombineBlock
 from alerts.engine.engine import warm
 from alerts.engine.shift import ShiftBlock
 from alerts.engine.slope import SlopeBlock
+from alerts.engine.timers import Timers
 from alerts.rules import Rule, rule_from_dict
 from alerts.scalar import ScalarEngine
 from alerts.scalar.rows import CombineRow, DelayRow, RateRow, ScalarRow, StuckRow

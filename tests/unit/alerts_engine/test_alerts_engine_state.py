@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from alerts.engine import Engine, PointInfo
+from alerts.engine import Engine, PointInfo, engine
+from alerts.engine.bind import bind
 from alerts.engine.columns import Feed, Index, Links, by_key, spread
 from alerts.engine.engine import late
 from alerts.engine.slope import middle, rank_below, theil_sen
@@ -138,6 +139,47 @@ def test_an_engine_without_points_or_rules(high: Rule) -> None:
         assert Engine(e.rules, list(e.points.values())).restore(e.snapshot()) == []
 
 
+def test_a_window_that_another_rule_makes_longer_keeps_what_it_holds(rule: Make) -> None:
+    """A row of ten buckets, in columns that have room for thirty after an edit of the rules."""
+    short = {"kind": "slope", "tag": "x.p", "direction": "up", "limit": 9, "window_s": 40, "step_s": 4,
+             "horizon_s": 120, "min_points": 5}  # fmt: skip
+    one = rule(**short)
+    rows = [(1, float(s), 0.05 * s) for s in range(170)]
+    whole = feed(Engine([one], [point(1)], START), *rows)
+    assert whole, "the story says something"
+    for cut in (20, 45, 60):
+        e = Engine([one], [point(1)], START)
+        said = feed(e, *rows[:cut])
+        longer = Engine([one, rule(**{**short, "id": "s2", "window_s": 120})], [point(1)])
+        assert longer.restore(e.snapshot()) == []
+        found = longer.process(Samples.of([1] * (170 - cut), [START + 1000 * s for s in range(cut, 170)],
+                                          [0.05 * s for s in range(cut, 170)]))  # fmt: skip
+        said += [(f.point, (f.onset - START) / 1000, f.active) for f in found if f.rule == "r"]
+        assert said == whole
+
+
+def test_what_comes_and_goes_costs_what_it_is_and_not_what_is_there(
+    rule: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 4,000 points, only those of the assets that change are looked at by rules."""
+    looked: list[int] = []
+
+    def counted(rules: Any, points: Any) -> Any:
+        looked.append(len(points))
+        return bind(rules, points)
+
+    monkeypatch.setattr(engine, "bind", counted)
+    points = [point(n, f"a{n // 4}", f"x.p{n % 4}") for n in range(4000)]
+    e = Engine([rule(kind="limit", tag="*", h=10), rule(id="s", kind="no_data", tag="*")], points, START)
+    e.add_points([point(4000 + n, "new", f"x.p{n}") for n in range(10)], START)
+    e.add_points(points, START)
+    e.remove_points([0, 1])
+    e.add_points([replace(points[9], period_s=60.0)])
+    assert looked == [4000, 10, 2, 4]
+    assert len(e.blocks["limit"]) == 4008
+    assert e.blocks["limit"].gap[0, e.blocks["limit"].links.of(e._index.find(np.asarray([9])))] == [180_000]
+
+
 # ── the tools below ───────────────────────────────────────────────────────────────────────────────────
 
 
@@ -151,7 +193,9 @@ def test_index_finds_dense_and_sparse_ids(ids: list[int]) -> None:
 
 
 def test_links_give_every_row_of_a_series_in_order() -> None:
-    links = Links(3, [2, 0, 2, 2], [10, 11, 12, 13], [0, 0, 1, 0])
+    links, none = Links(), np.zeros(0, np.int64)
+    links.replace(none, none, *np.asarray([[2, 0, 2, 2], [10, 11, 12, 13], [0, 0, 1, 0]]))
+    links.settle(3, 3, 4)
     index, rows, roles = links.expand(np.asarray([2, 1, 0, 2]))
     assert not isinstance(index, slice)
     assert index.tolist() == [0, 0, 0, 2, 3, 3, 3]
