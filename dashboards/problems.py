@@ -67,7 +67,8 @@ def detail(error: Exception, lang: str) -> str:
         return "\n".join(detail(p, lang) for p in error.problems)
     if isinstance(error, BadInput):
         hint = f" ({refused(error.hint, lang)})" if error.hint else ""
-        return f"{error.field}: {refused(error.message, lang)}{hint}".removeprefix(": ")
+        where = f"{error.file}:{error.line}: " if error.file else ""
+        return where + f"{error.field}: {refused(error.message, lang)}{hint}".removeprefix(": ")
     if isinstance(error, StewardError) and status_of(error) != 500:
         return refused(str(error), lang)
     return title(status_of(error), lang)
@@ -90,6 +91,7 @@ def body_of(error: Exception, lang: str) -> dict[str, Any]:
         found = error.problems if isinstance(error, Problems) else [error]
         out["errors"] = [
             {"field": p.field, "message": refused(p.message, lang), "hint": refused(p.hint, lang)}
+            | ({"file": p.file, "row": p.line} if p.file else {})
             for p in found
         ]
     return out

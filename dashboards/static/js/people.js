@@ -27,7 +27,7 @@ async function send(dry) {
     if (!dry) toast(t("people.applied", { edition: done.edition }));
   } catch (e) {
     form.elements.apply.disabled = true;
-    show((e.body?.errors ?? [{ message: e.message }]).map((x) => [x.field, x.message, x.hint].filter(Boolean).join(" · ")));
+    show((e.body?.errors ?? [{ message: e.message }]).map((x) => [x.row && `${x.file}:${x.row}`, x.field, x.message, x.hint].filter(Boolean).join(" · ")));
   }
 }
 
