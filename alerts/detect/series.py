@@ -24,16 +24,21 @@ ALARM = 0.5
 """Scores from here on are alarms at the default sensitivity."""
 RARE = 3.75
 """Rarity (−ln of the share of blocks) that is worth a score of `ALARM`."""
-LEARN_SHARE, LEARN_MOST = 0.15, 750
-"""Share of a series that only teaches, and how many values at most: scores are 0 there."""
-USUAL = 101
-"""First values whose median distance is taken as the step."""
+LEARN_MS: Ms = 86_400_000
+LEARN = (50, 750)
+"""A day of values only teaches, at least and at most so many of them: scores are 0 there."""
+USUAL = 50
+"""First values whose median distance is taken as the step; none of them is scored."""
 PLAIN_SIGMA = 3.0
 """Where the plain threshold alarms."""
 UNSAID: Ms = 2**40
 """In place of an offset: the time does not say whose clock it is of."""
 SECONDS = (300_000_000, 5_000_000_000)
 """Numbers that are seconds since 1970 and no milliseconds (1979 to 2128)."""
+FURTHEST: Ms = 5_000_000_000_000
+"""Times from here on (2128) are in smaller units than milliseconds, or no times."""
+LARGEST = 1e150
+"""Beyond this a value is judged as this: its square is a number still."""
 
 Detector = Callable[[I8, F8, int, I8], F8]
 """(t ms strictly ascending, finite values, how many of them teach only, ms of the clock on the wall) →
@@ -51,16 +56,20 @@ def score(
 
     A score above 0 stands where something new begins or gets clearly worse, not as long as it lasts. It
     grows with rarity in this series' own history, so one threshold serves all series; `ALARM` is the default.
-    The first 15 % (at most 750) score 0. As in the live engine a value whose time is not newer than all
-    before it is not judged and scores 0. Raises BadInput: unlike lengths, a time or value that is none,
-    times in seconds, an unknown detector, series out of order (more than half of the values late).
+    The first day (at least 50, at most 750 values) scores 0. A score never changes by what comes after it:
+    those of the beginning of a series are the beginning of its scores. As in the live engine a value whose
+    time is not newer than all before it is not judged and scores 0. Raises BadInput: unlike lengths, a time
+    or value that is none, times in seconds or microseconds, an unknown detector, series out of order (more
+    than half of the values late).
     """
     judge = _known(detector)
     t, v, usable, wall = _usable(timestamps, values, zone)
     result = np.zeros(len(v))
-    learn = min(math.floor(LEARN_SHARE * len(v)), LEARN_MOST)
-    result[usable] = judge(t[usable], v[usable], int(usable[:learn].sum()), wall[usable])
-    result[:learn] = 0.0
+    learn = learning(t[usable])
+    with np.errstate(over="ignore"):
+        found = judge(t[usable], np.clip(v[usable], -LARGEST, LARGEST), learn, wall[usable])
+    found[:learn] = 0.0
+    result[usable] = found
     return result
 
 
@@ -120,6 +129,11 @@ def usual_step(t: I8) -> Ms:
     return max(round(float(np.median(np.diff(t[:USUAL])))), 1) if len(t) > 1 else 1000
 
 
+def learning(t: I8) -> int:
+    """How many values only teach: a day of them by their usual step."""
+    return min(max(math.ceil(LEARN_MS / usual_step(t)), LEARN[0]), LEARN[1])
+
+
 def graded(rarity: float) -> float:
     """A rarity as a score: 0 for 0, `ALARM` for `RARE`, towards 1 without reaching it."""
     return rarity / (rarity + RARE)
@@ -138,7 +152,9 @@ def _baseline(t: I8, v: F8, learn: int, wall: I8) -> F8:
 
 def _threshold(t: I8, v: F8, learn: int, wall: I8) -> F8:
     """Beyond mean ± 3 standard deviations of what was learnt first."""
-    first = v[: max(learn, 1)]
+    if not len(v):
+        return v
+    first = v[:learn]
     spread = float(first.std())
     off = np.abs(v - first.mean())
     z = off / spread if spread > 0 else np.where(off > 0, 1e3, 0.0)
@@ -147,8 +163,8 @@ def _threshold(t: I8, v: F8, learn: int, wall: I8) -> F8:
 
 
 def _random(t: I8, v: F8, learn: int, wall: I8) -> F8:
-    """Chance, the same for the same length: what a detector must be better than."""
-    return np.random.default_rng(len(v)).random(len(v))
+    """Chance, always the same: what a detector must be better than."""
+    return np.random.default_rng(0).random(len(v))
 
 
 def _ones(t: I8, v: F8, learn: int, wall: I8) -> F8:
@@ -201,11 +217,18 @@ def _times(timestamps: ArrayLike) -> tuple[I8, I8 | None]:
             at = int(np.flatnonzero(np.isnat(raw))[0])
             raise BadInput(f"entry {at}: NaT is no time", field="timestamps", hint="leave such rows out")
         return raw.astype("datetime64[ms]").astype(np.int64), None
+    if raw.dtype.kind == "f" and not np.isfinite(raw).all():
+        at = int(np.flatnonzero(~np.isfinite(raw))[0])
+        raise BadInput(f"entry {at}: {raw[at]} is no time", field="timestamps", hint="leave such rows out")
     if raw.dtype.kind in "iu" or (raw.dtype.kind == "f" and bool((np.floor(raw) == raw).all())):
         t = raw.astype(np.int64)
         if SECONDS[0] <= t.min() and t.max() <= SECONDS[1]:
             raise BadInput(
                 "these look like seconds", field="timestamps", hint="multiply by 1000: ms since 1970"
+            )
+        if t.min() > FURTHEST:
+            raise BadInput(
+                "these look like microseconds or nanoseconds", field="timestamps", hint="give ms since 1970"
             )
         return t, None
     items = _items(timestamps)

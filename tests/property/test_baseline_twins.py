@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from alerts.backtest import score
-from alerts.detect.series import graded
+from alerts.detect.series import graded, learning
 from alerts.engine import Engine, PointInfo
 from alerts.engine.baseline import BaselineBlock
 from alerts.rules import Baseline, Rule, rule_from_dict
@@ -177,7 +177,7 @@ def steps(seed: int, n: int) -> NDArray[np.float64]:
 @given(st.integers(0, 10**6), st.integers(300, 900), st.booleans())
 def test_the_live_rule_alarms_where_the_back_test_does(seed: int, n: int, many: bool) -> None:
     v, t = steps(seed, n), START + 900_000 * np.arange(n)
-    learn = min(int(0.15 * n), 750)
+    learn = learning(t)
     rule = rule_from_dict({**BASE, "id": "r", "alarms_per_month": 11.0, "learn_s": learn * 900.0,
                            "zone": "UTC", "calendar": "weekend"})  # fmt: skip
     assert isinstance(rule, Baseline)

@@ -37,12 +37,31 @@ def test_nothing_is_scored_while_it_learns_and_all_scores_are_within_0_and_1() -
     t, v = daily()
     v[200] += 50
     s = score(t, v)
-    assert not s[:360].any(), "15 % of 2400"
+    assert not s[:288].any(), "a day in steps of five minutes"
     assert (s >= 0).all()
     assert (s < 1).all()
-    long_t, long_v = daily(6000)
-    long_v[700:760] += 50
-    assert not score(long_t, long_v)[:750].any(), "at most 750"
+    fast = START + 1000 * np.arange(1200)
+    v[700:720] += 50
+    assert not score(fast, v[:1200])[:750].any(), "at most 750"
+    assert score(START + 86_400_000 * np.arange(N), v)[50:].any(), "at least 50"
+
+
+@pytest.mark.parametrize("detector", sorted(DETECTORS))
+@pytest.mark.parametrize("cut", [1, 20, 49, 51, 288, 300, 700, 1199])
+def test_the_scores_of_a_beginning_are_the_beginning_of_the_scores(detector: str, cut: int) -> None:
+    t, v = daily(1200)
+    v[[150, 400, 900]] += 12
+    v[[7, 290, 640]] = np.nan
+    t = t + np.random.default_rng(3).integers(0, 200_000, 1200)  # no even step
+    assert (score(t[:cut], v[:cut], detector) == score(t, v, detector)[:cut]).all()
+
+
+@pytest.mark.parametrize("detector", sorted(DETECTORS))
+@pytest.mark.parametrize("v", [[], [np.nan] * 99, [1e308, -1e308] * 99, [np.inf] * 99, [0.0] * 99])
+def test_odd_values_are_scored_without_a_warning(detector: str, v: list[float]) -> None:
+    s = score(START + STEP * np.arange(len(v)), v, detector)
+    assert np.isfinite(s).all()
+    assert len(s) == len(v)
 
 
 @pytest.mark.parametrize("detector", sorted(DETECTORS))
@@ -108,6 +127,8 @@ def test_gaps_and_late_values_are_not_judged_and_teach_nothing() -> None:
         ([START, START + 1], [1.0], "2 timestamps and 1 values"),
         ([START, START + 1], [1.0, "high"], "entry 1: 'high'"),
         (["2026-03-01 00:00", "yesterday"], [1, 2], "entry 1: 'yesterday'"),
+        ([START, float("inf")], [1.0, 2.0], "entry 1: inf is no time"),
+        ([START * 1000, START * 1000 + 1], [1.0, 2.0], "microseconds or nanoseconds"),
         ([1_790_000_000, 1_790_000_300], [1, 2], "seconds"),
         (np.asarray(["2026-03-01", "NaT"], "datetime64[s]"), [1, 2], "entry 1: NaT"),
         ([START + 3, START + 2, START + 1], [1, 2, 3], "sort"),
