@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from alerts.priorities import HARMS, priority_of
 from gateway.model import SYSTEMS, AssetClass, Text
@@ -96,6 +96,9 @@ class Rule:
     harm: str = ""
     why_priority: str = ""
 
+    AROUND: ClassVar[frozenset[str]] = frozenset()
+    """Own fields of a kind that say what the world is like: what was learnt stays true when they grow."""
+
     def __post_init__(self) -> None:
         for fault in self._faults():
             raise ValueError(fault)
@@ -166,7 +169,7 @@ class Rule:
         Equal meaning: the detector's state survives an edit of the rule.
         """
         kept = {k: v for k, v in asdict(self).items() if k not in _WORDING and k != "at"}
-        return digest(kept)
+        return digest(kept | dict.fromkeys(self.AROUND, ""))
 
 
 def _variant(rule: Rule, asset: str, changes: Mapping[str, Any]) -> Rule:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from alerts.detect.calibrate import BLOCK
 from alerts.detect.days import Days, days_of
@@ -28,9 +28,11 @@ class Baseline(Rule):
 
     zone: time zone of the site (IANA), whose clock the hours are of · calendar: what a day off is: `china`
     (the public holidays and the weekend days that are worked in exchange), `weekend`, or `none` (every day is
-    like every other) · holidays, workdays: further dates with `|` between. A site's own zone and years are
-    filled in when it is loaded.
+    like every other) · holidays, workdays: further dates with `|` between; a year without one is a year whose
+    holidays are not known. A site's own zone and years are filled in when it is loaded.
     """
+
+    AROUND: ClassVar[frozenset[str]] = frozenset({"holidays", "workdays"})
 
     kind: Literal["baseline"] = "baseline"
     step_s: float = 900.0
@@ -69,11 +71,6 @@ class Baseline(Rule):
     def days(self) -> Days:
         """Hours and kinds of day of the site."""
         return days_of(self.zone, self.calendar, self.holidays, self.workdays)
-
-    @property
-    def sure(self) -> bool:
-        """Whether holidays are known."""
-        return self.calendar == "china" or bool(self.holidays)
 
     @property
     def learn(self) -> int:

@@ -5,8 +5,8 @@ a level that follows slowly, plus what days of this kind (working day, day off: 
 hour. That last part counts only where it has proved itself: both expectations are tried on every value before
 it is learnt, and the kind of day is used while the mean square of its errors is clearly the smaller one and
 each kind was seen on a few days. A series without a week, or one of a few days, is judged by the hour alone.
-Where holidays are not known (`sure`) a value is ordinary as well if it suits the other kind of day, or lies
-between both.
+Where the year's holidays are not known (`sure`) a value is ordinary as well if it suits the other kind of
+day, or lies between both.
 
 The difference is measured in standard deviations of the hour; values beyond `CLIP` of them are pulled in
 before anything is learnt from them, so that a fault does not become the norm at once. The tail of the series'
@@ -79,12 +79,10 @@ class Baseline:
 
     __slots__ = (
         "count", "down", "error", "filled", "first", "kinds", "level", "mean", "off", "overall", "per_hour",
-        "seen", "spread", "sure", "top", "up", "var", "var_all",
+        "seen", "spread", "top", "up", "var", "var_all",
     )  # fmt: skip
 
-    def __init__(self, step_ms: Ms, *, sure: bool = False) -> None:
-        """sure: holidays are known; else a value is also compared with the other kind of day."""
-        self.sure = sure
+    def __init__(self, step_ms: Ms) -> None:
         self.per_hour = steps_per_hour(step_ms)
         self.mean, self.var, self.count = (array("f", [0.0] * HOURS) for _ in range(3))
         self.off = array("f", [0.0] * (2 * HOURS))
@@ -97,8 +95,12 @@ class Baseline:
         self.top = [0.0, 0.0]
         self.filled = 0
 
-    def take(self, t: Ms, value: float, slot: int | None = None) -> Judged:
-        """Judge a value by what came before it, then learn from it. slot: by `Days`, else that of UTC."""
+    def take(self, t: Ms, value: float, slot: int | None = None, *, sure: bool = False) -> Judged:
+        """Judge a value by what came before it, then learn from it.
+
+        slot: by `Days`, else that of UTC · sure: the holidays of its year are known; else it is also compared
+        with the other kind of day.
+        """
         x = max(-HUGE, min(HUGE, value))
         slot = PLAIN.slot(t) if slot is None else slot
         hour = slot % HOURS
@@ -108,7 +110,7 @@ class Baseline:
         best = expected = plain
         if self._proved():
             best = expected = plain + of_kind
-            if not self.sure:
+            if not sure:
                 other = plain + self._of_kind((slot + HOURS) % (2 * HOURS))
                 expected = max(min(best, other, plain), min(max(best, other, plain), x))
         self.spread = max(self.spread, FLOOR * abs(expected))

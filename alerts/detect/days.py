@@ -20,6 +20,7 @@ from alerts.years import CN_2026_HOLIDAYS, CN_2026_WORKDAYS, is_rest_day
 from gateway.model import Ms
 
 I8 = NDArray[np.int64]
+Bool = NDArray[np.bool_]
 HOURS = 24
 WORK, OFF = 0, 1
 QUARTER: Ms = 900_000
@@ -30,9 +31,12 @@ DAY: Ms = 86_400_000
 
 
 class Days:
-    """Slots of the week: kind of day × 24 + hour. alike: all days are of one kind."""
+    """Slots of the week: kind of day × 24 + hour. alike: all days are of one kind.
 
-    __slots__ = ("_known", "alike", "holidays", "workdays", "zone")
+    A year's holidays are known when it has one.
+    """
+
+    __slots__ = ("_known", "_years", "alike", "holidays", "workdays", "zone")
 
     def __init__(
         self, zone: tzinfo = UTC, holidays: Iterable[date] = (), workdays: Iterable[date] = (),
@@ -40,11 +44,18 @@ class Days:
     ) -> None:  # fmt: skip
         self.zone, self.alike = zone, alike
         self.holidays, self.workdays = frozenset(holidays), frozenset(workdays)
-        self._known: dict[int, int] = {}
+        self._years = frozenset(day.year for day in self.holidays)
+        self._known: dict[int, tuple[int, bool]] = {}
 
     def slot(self, t: Ms) -> int:
         """Of one moment."""
-        quarter = t // QUARTER
+        return self._of(t // QUARTER)[0]
+
+    def sure(self, t: Ms) -> bool:
+        """Whether the holidays of that year are known: else a day off may be taken for a working day."""
+        return self._of(t // QUARTER)[1]
+
+    def _of(self, quarter: int) -> tuple[int, bool]:
         found = self._known.get(quarter)
         if found is None:
             if len(self._known) >= KEPT:
@@ -55,20 +66,27 @@ class Days:
     def slots(self, t: I8) -> I8:
         """Of many."""
         quarters, back = np.unique(t // QUARTER, return_inverse=True)
-        slots = [self.slot(q * QUARTER) for q in quarters.tolist()]
+        slots = [self._of(q)[0] for q in quarters.tolist()]
         out: I8 = np.asarray(slots, np.int64)[back]
         return out
 
-    def _slot(self, quarter: int) -> int:
+    def sures(self, t: I8) -> Bool:
+        """`sure` of many."""
+        quarters, back = np.unique(t // QUARTER, return_inverse=True)
+        out: Bool = np.asarray([self._of(q)[1] for q in quarters.tolist()], np.bool_)[back]
+        return out
+
+    def _slot(self, quarter: int) -> tuple[int, bool]:
         try:
             local = datetime.fromtimestamp(quarter * (QUARTER // 1000), self.zone)
         except (OverflowError, ValueError, OSError):  # beyond the years that a calendar has
             hour, weekday = quarter // 4 % HOURS, (quarter * QUARTER // DAY + 3) % 7
-            return hour if self.alike else (OFF if weekday > 4 else WORK) * HOURS + hour
+            return (hour if self.alike else (OFF if weekday > 4 else WORK) * HOURS + hour), False
+        sure = local.year in self._years
         if self.alike:
-            return local.hour
+            return local.hour, sure
         kind = OFF if is_rest_day(local.date(), self.holidays, self.workdays) else WORK
-        return kind * HOURS + local.hour
+        return kind * HOURS + local.hour, sure
 
 
 PLAIN = Days()

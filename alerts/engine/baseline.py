@@ -43,7 +43,7 @@ from alerts.detect.days import HOURS
 from alerts.detect.episodes import HOLD, LONG_AGO, STRONGER
 from alerts.engine.bind import Row
 from alerts.engine.block import Block, Runs
-from alerts.engine.columns import F8, I8, NEVER, Any_, Index, spread
+from alerts.engine.columns import F8, I8, NEVER, Any_, Bool, Index, spread
 from alerts.rules_baseline import CALM, Baseline
 
 UP, DOWN = 0, 1
@@ -84,7 +84,6 @@ class BaselineBlock(Block):
         self.mean, self.var, self.hours = (np.zeros((HOURS, n), np.float32) for _ in range(3))
         self.off = np.zeros((2 * HOURS, n), np.float32)
         self.kinds, self.error = np.zeros((2, n)), np.zeros((2, n))
-        self.sure = np.asarray([r.sure for r in rules], np.bool_)
         self.days = list(dict.fromkeys(r.days for r in rules))
         self.which = np.asarray([self.days.index(r.days) for r in rules], np.int64)
         self.overall, self.var_all, self.slow = (np.zeros(n) for _ in range(3))
@@ -173,6 +172,13 @@ class BaselineBlock(Block):
             out[which == k] = self.days[k].slots(t[which == k])
         return out
 
+    def _sures(self, r: I8, t: I8) -> Bool:
+        """Whether the holidays of that time are known to each row."""
+        out, which = np.zeros(len(r), np.bool_), self.which[r]
+        for k in np.unique(which).tolist():
+            out[which == k] = self.days[k].sures(t[which == k])
+        return out
+
     def _take(self, r: I8, t: I8, value: F8) -> tuple[F8, F8, F8]:
         """(expected, z, rarity) of one value for each row, which then learns from it."""
         x = np.clip(value, -HUGE, HUGE)
@@ -185,7 +191,7 @@ class BaselineBlock(Block):
         plain = own * wide(self.mean[hour, r]) + (1.0 - own) * self.overall[r] + self.slow[r]
         variance = sure * wide(self.var[hour, r]) + (1.0 - sure) * self.var_all[r]
         of_kind = self._of_kind(r, slot)
-        best, expected = self._expected(r, x, slot, plain, of_kind)
+        best, expected = self._expected(r, t, x, slot, plain, of_kind)
         spread = np.maximum(np.sqrt(variance), FLOOR * np.abs(expected))
         off = x - expected
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -202,15 +208,17 @@ class BaselineBlock(Block):
         moved: F8 = days / (days + KIND_HALF) * wide(self.off[slot, r])
         return moved
 
-    def _expected(self, r: I8, x: F8, slot: I8, plain: F8, of_kind: F8) -> tuple[F8, F8]:
+    def _expected(self, r: I8, t: I8, x: F8, slot: I8, plain: F8, of_kind: F8) -> tuple[F8, F8]:
         """(by hour, and by kind of day where that has proved itself; the nearest that is ordinary)."""
         least = KINDS_FROM * HOURS * self.per_hour[r]
         proved = (self.kinds[:, r] >= least).all(axis=0) & (self.error[1, r] < PROVED * self.error[0, r])
+        if not proved.any():
+            return plain, plain
         best = np.where(proved, plain + of_kind, plain)
         other = plain + self._of_kind(r, (slot + HOURS) % (2 * HOURS))
         low, high = np.minimum(np.minimum(best, other), plain), np.maximum(np.maximum(best, other), plain)
         nearest = np.maximum(low, np.minimum(high, x))
-        return best, np.where(proved & ~self.sure[r], nearest, best)
+        return best, np.where(proved & ~self._sures(r, t), nearest, best)
 
     def _adapt(self, r: I8, hour: I8, days: F8, x: F8, best: F8, spread: F8) -> tuple[F8, F8]:
         """(how much a new value weighs in what is kept for long, the value that was learnt)."""

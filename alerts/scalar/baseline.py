@@ -22,7 +22,7 @@ class BaselineRow(ScalarRow):
         assert isinstance(row.rule, Baseline)
         self.rule = row.rule
         self.step = round(row.rule.step_s * 1000)
-        self.series, self.episodes = Series(self.step, sure=row.rule.sure), Episodes()
+        self.series, self.episodes = Series(self.step), Episodes()
         self.days = row.rule.days
         self.bucket: Ms = NEVER
         self.total, self.count = 0.0, 0
@@ -45,7 +45,7 @@ class BaselineRow(ScalarRow):
     def _judge(self, end: Ms, mean: float) -> None:
         """The hour is that of the step's beginning."""
         begin = end - self.step
-        judged = self.series.take(begin, mean, self.days.slot(begin))
+        judged = self.series.take(begin, mean, self.days.slot(begin), sure=self.days.sure(begin))
         wanted = self.rule.direction in ("both", "up" if judged.z > 0 else "down")
         enough = abs(mean - judged.expected) >= self.rule.min_change
         rarity = judged.rarity if wanted and enough else 0.0

@@ -38,6 +38,19 @@ def test_days_off_are_those_of_the_public_calendar(moment: str, kind: int, hour:
     assert days_of("Asia/Shanghai", "none").slot(at(moment)) == hour
 
 
+def test_holidays_are_known_only_of_years_that_have_one() -> None:
+    """Nobody entered the Spring Festival of 2027: that it comes out as a working day is not sure."""
+    shipped = days_of("Asia/Shanghai", "china")
+    entered = days_of("Asia/Shanghai", "china", "2027-01-01|2027-02-08")
+    moments = [at(f"{day} 00:00") for day in ("2025-10-01", "2026-01-01", "2027-01-01", "2027-02-08")]
+    assert [shipped.sure(t) for t in moments] == [False, True, False, False]
+    assert [entered.sure(t) for t in moments] == [False, True, True, True]
+    assert shipped.sures(np.array(moments)).tolist() == [False, True, False, False]
+    assert not shipped.sure(at("2026-01-01 00:00") - 1)
+    assert not days_of("Asia/Shanghai", "weekend").sure(moments[1])
+    assert not shipped.sure(2**61)
+
+
 def test_a_zone_that_changes_its_clock_is_followed() -> None:
     days = days_of("Europe/Berlin", "weekend")
     night = at("2026-03-29 00:00", "Europe/Berlin")
@@ -97,10 +110,10 @@ def workshop(n: int = WEEKS * 7 * 24) -> np.ndarray[tuple[int], np.dtype[np.floa
 
 
 def judged(values: list[float], days: Days, *, sure: bool) -> list[tuple[float, float]]:
-    series, out = Baseline(HOUR, sure=sure), []
+    series, out = Baseline(HOUR), []
     for k, v in enumerate(values):
         t = BEGIN + k * HOUR
-        found = series.take(t, v, days.slot(t))
+        found = series.take(t, v, days.slot(t), sure=sure)
         out.append((found.z, found.rarity))
     return out
 

@@ -101,6 +101,37 @@ def test_a_silence_of_days_changes_nothing_that_was_learnt(rule: Make) -> None:
     assert [f.active for f in found] == [True, False]
 
 
+def test_holidays_entered_later_keep_what_was_learnt_and_count_from_then_on(rule: Make) -> None:
+    """A workshop that works from Monday to Friday; the Wednesday of its seventh week nobody works."""
+    hour, weeks = 3_600_000, 7
+    n = np.arange(weeks * 7 * 24)
+    monday = 1_799_020_800_000  # 2027-01-04 in UTC
+    busy = (n % 24 >= 8) & (n % 24 < 18) & (n // 24 % 7 < 5)
+    v = np.where(busy, 20.0, 4.0) + np.random.default_rng(3).normal(0, 0.5, len(n))
+    off = ((weeks - 1) * 7 + 2) * 24
+    v[off : off + 24] = v[off - 72 : off - 48]
+    fields = {"kind": "baseline", "tag": "x.p", "step_s": 3600.0, "zone": "UTC", "alarms_per_month": 5.0}
+    points = [PointInfo(1, "a/x.p", "a", "e", "water", "x.p", period_s=900)]
+
+    def run(holidays: str) -> tuple[list[Finding], int]:
+        engine = Engine([rule(**fields)], points)
+        first = engine.process(Samples.of([1] * off, (monday + hour * n[:off]).tolist(), v[:off].tolist()))
+        later = Engine([rule(**fields, holidays=holidays)], points)
+        assert later.restore(engine.snapshot()) == []
+        block = later.blocks["baseline"]
+        assert isinstance(block, BaselineBlock)
+        known = int(block.known[0])
+        rest = (monday + hour * n[off : off + 20]).tolist()
+        found = later.process(Samples.of([1] * 20, rest, v[off : off + 20].tolist()))
+        return [f for f in (*first, *found) if f.onset > monday + off * hour], known
+
+    unknown, kept = run("")
+    entered, kept_too = run("2027-01-01")
+    assert kept == kept_too == off - 1
+    assert unknown == [], "it may be a holiday"
+    assert [f.active for f in entered][:1] == [True], "it is none by a calendar that is known"
+
+
 def test_the_state_of_a_row_is_small_and_does_not_grow(rule: Make) -> None:
     points = [PointInfo(n, f"a/x.{n}", "a", "e", "water", f"x.{n}") for n in range(1000)]
     engine = Engine([rule(kind="baseline", tag="*")], points)

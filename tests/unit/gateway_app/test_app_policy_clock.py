@@ -53,4 +53,11 @@ def test_years_of_the_site_file_are_known_to_its_rules(tmp_path: Path) -> None:
 def test_a_rule_may_have_a_clock_of_its_own(tmp_path: Path) -> None:
     own = "\nrules:\n  - {id: meter.power_unusual, zone: Europe/Berlin, calendar: weekend}\n"
     found = {r.id: r for r in baselines(tmp_path, own)}["meter.power_unusual"]
-    assert (found.zone, found.calendar, found.sure) == ("Europe/Berlin", "weekend", False)
+    assert (found.zone, found.calendar) == ("Europe/Berlin", "weekend")
+    assert not found.days.sure(1_790_000_000_000)
+
+
+def test_a_year_that_is_entered_wipes_no_baseline(tmp_path: Path) -> None:
+    before, after = baselines(tmp_path), baselines(tmp_path, YEAR)
+    assert {r.holidays for r in before} != {r.holidays for r in after}
+    assert [r.meaning for r in before] == [r.meaning for r in after]
