@@ -87,7 +87,8 @@ def explains(cause: Alarm, alarm: Alarm) -> bool:
 def confirms(cause: Alarm, alarm: Alarm) -> bool:
     """Whether the cause says for certain what the alarm only suspects of the same asset."""
     same = cause.event == alarm.event and cause.asset == alarm.asset and alarm.event in SURER
-    return same and cause.active and cause.life and not cause.drill and suppressible(alarm)
+    now = cause.active and not cause.late
+    return same and now and cause.life and not cause.drill and suppressible(alarm)
 
 
 def hides(cause: Alarm, alarm: Alarm) -> bool:

@@ -208,7 +208,7 @@ class Engine:
     def add_points(self, points: Sequence[PointInfo], start: Ms | None = None) -> list[Finding]:
         """Points appear or change (their period, say); everything else goes on. Costs what is new.
 
-        Gives the ends of conditions that no longer exist, which adding alone never causes.
+        Gives the ends of conditions that no longer exist: of rules that look at more points now.
         """
         ended = self._change({p.series: p for p in points}, ())
         if start is not None:

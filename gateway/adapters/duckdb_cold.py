@@ -98,6 +98,12 @@ class Cold:
         return bool(self._twice)
 
     @property
+    def hurt(self) -> set[Ms]:
+        """Starts of the days of which a damaged file was moved aside and not taken away since."""
+        aside = self.folder.glob("????-??-??*.parquet.damaged-*")
+        return {Span.of(Path(path.name.split(".")[0])).start // DAY * DAY for path in aside}
+
+    @property
     def unmerged(self) -> set[Ms]:
         """Starts of the days that lie in files of single hours."""
         return {s.start // DAY * DAY for s in self._files if s.end - s.start == HOUR}

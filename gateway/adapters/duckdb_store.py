@@ -275,13 +275,13 @@ class DuckStore:
 
         Its roll-ups follow. Safe to repeat (late rows and hours are merged in) and at a crash between any two
         steps. Appending and reading go on, but for the short exchange at the end. Rows of a day that has been
-        dropped are deleted with a warning: its roll-ups stand.
+        dropped are deleted with a warning: its roll-ups stand. Where a damaged file was moved aside, rows
+        that came after it stay as they are until it is put back, or taken away.
         """
         span = day_span(day)
         with self._cold.alone(), failures(self.path):
             if span.start in self._rolls.gone():
-                self._forget(span)
-                return 0
+                return self._forget(span)
             rows = self._seal(span)
             self._roll_up()
         return rows
@@ -291,8 +291,7 @@ class DuckStore:
         day = day_span(t)
         with self._cold.alone(), failures(self.path):
             if day.start in self._rolls.gone():
-                self._forget(day)
-                return 0
+                return self._forget(day)
             return self._seal(hour_span(t))
 
     def _seal(self, span: Span) -> int:
@@ -311,7 +310,10 @@ class DuckStore:
             with self._gate.alone():
                 self._rolls.exchange(half, known)
 
-    def _forget(self, span: Span) -> None:
+    def _forget(self, span: Span) -> int:
+        """Rows that are sealed of a dropped day: none. A damaged file may come back, so then they stay."""
+        if span.start in self._cold.hurt:
+            return 0
         with self._write:
             done = self._con.execute(f"delete from pts where t >= {span.start} and t < {span.end}").fetchone()
         log.warning(
@@ -319,6 +321,7 @@ class DuckStore:
             span.name,
             done[0] if done else 0,
         )
+        return 0
 
     def hours(self) -> dict[Ms, int]:
         """Rows in the hot table by the hour (UTC), oldest first."""

@@ -2,8 +2,9 @@
 
 All kinds judge the same history. For most of them a reading that repeats the last one proves that a value
 still holds and does nothing else; their points get a long gap and few such readings, placed so that every
-value is proven exactly as long as with many. Kinds that count readings or measure between them get them as
-often as the running core proves them.
+value is proven exactly as long as with many. Kinds that average readings, measure between them or wait for
+one get them as often as the running core proves them. Kinds of hours and days (trend, cycles, counter, slope)
+get them at the gap of their points, which leaves their sums and medians nearly what they are live.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from gateway.model import Finding, Ms
 
 PIECE: Ms = 4 * 3_600_000
 """Event time that goes through the engine at once."""
-PROOFS = frozenset({"limit", "digital", "combine", "stuck", "residual"})
+PROOFS = frozenset({"limit", "digital", "combine", "residual"})
 """Kinds for which a repeated reading proves and does nothing else."""
-OFTEN = frozenset({"rate"})
-"""Kinds that measure from one reading to the next: each proof of the running core counts."""
+OFTEN = frozenset({"rate", "stuck", "shift", "baseline", "night_flow"})
+"""Kinds for which each reading counts, also one that proves alone."""
 LONG: Ms = SPEAKS * 2 // 3
 """Gap of a point of which nothing but proofs matters."""
 
@@ -67,7 +68,7 @@ class Part:
 def parted(
     rules: Sequence[Rule], points: Sequence[PointInfo], refused: Collection[int], start: Ms
 ) -> list[Part]:
-    """The rules in parts that together say what one engine would.
+    """The rules in parts that together say what one engine would that is proven as often as the core does.
 
     refused: series with readings that no rule takes; what was held before one ends there, not when its device
     falls silent, so they keep their gap.

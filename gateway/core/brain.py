@@ -56,8 +56,8 @@ class Brain:
 
     # ── points ────────────────────────────────────────────────────────────────────────────────────────
 
-    def add_points(self, points: Mapping[int, Point]) -> None:
-        """Make series known to the detectors; idempotent."""
+    def add_points(self, points: Mapping[int, Point]) -> list[Finding]:
+        """Make series known to the detectors; idempotent. Gives the ends of conditions that begin anew."""
         fresh = {s: p for s, p in points.items() if s not in self._infos and p.asset in self._assets}
         for series, p in fresh.items():
             asset = self._assets[p.asset]
@@ -70,9 +70,10 @@ class Brain:
             if not (p.life or p.kind in ("digital", "enum", "text")):  # those never wait with the backlog
                 self._values.setdefault(gateway, []).append(series)
             self._to_start.add(gateway)
-        if fresh:
-            self._blob = None
-            self.engine.add_points([self._infos[s] for s in fresh])
+        if not fresh:
+            return []
+        self._blob = None
+        return self.engine.add_points([self._infos[s] for s in fresh])
 
     def gateway_of(self, series: int) -> str:
         """The edge that reads it; "" for none."""

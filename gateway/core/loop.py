@@ -132,15 +132,18 @@ class Core:
             for a in self.parts.assets.values()
         ]
 
-    def _learn_points(self) -> None:
-        """Points of the site file and the core's own; what else is in tables is stored and no more."""
+    def _learn_points(self) -> list[Finding]:
+        """Points of the site file and the core's own; what else is in tables is stored and no more.
+
+        Gives the ends of conditions whose rule looks at more points from now on.
+        """
         listed = {s: p for s, p in self.tables.points.items() if p.id in self.parts.device_of}
         points = {**listed, **self.selfcheck.points, **self.virtual.points}
         fresh = {s: p for s, p in points.items() if self._learnt.get(s) is not p}
         self._learnt |= fresh
         for series, point in fresh.items():
             self.view.add_point(series, self.parts.points.get(point.id, point))
-        self.brain.add_points(fresh)
+        return self.brain.add_points(fresh)
 
     # ── the inbox ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -195,13 +198,13 @@ class Core:
 
     async def _turn(self, deliveries: Sequence[Delivery]) -> None:
         now = self.clock.now()
-        if await self.writer.insist(lambda: self.intake.learn(deliveries), "state store"):
-            self._learn_points()
+        learnt = await self.writer.insist(lambda: self.intake.learn(deliveries), "state store")
+        ended = self._learn_points() if learnt else []
         turn = await asyncio.to_thread(self.intake.read, deliveries, self.clock.now())
         self.virtual.extend(turn)
         await self.writer.insist(lambda: self._store(turn), "sample store")
         self._hear(turn, now)
-        findings = [f for part in turn.parts() for f in self._think(part, now)]
+        findings = ended + [f for part in turn.parts() for f in self._think(part, now)]
         for (gateway, boot), points in turn.points.items():
             self.balance.stored(gateway, boot, points)
         await self._commit(self._judge(findings, now), turn.facts, turn.keys)

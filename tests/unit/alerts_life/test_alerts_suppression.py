@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -159,3 +160,16 @@ def test_a_drill_hides_no_suspicion() -> None:
     desk.step([find("trapped", "lift", T0, facts={"drill": True})], T0)
     desk.step([find("maybe", "lift", T0 + MIN)], T0 + MIN)
     assert desk.book.alarms[MAYBE].state is State.UNACK
+
+
+def test_what_an_outage_brings_late_takes_no_order_from_a_suspicion() -> None:
+    desk = make_desk(TRAPPED)
+    at = T0 + 10 * MIN
+    desk.step([find("maybe", "lift", at)], at)
+    (order,) = desk.orders.orders
+    late = [replace(find("trapped", "lift", T0), late=True)]
+    late.append(replace(find("trapped", "lift", T0 + MIN, on=False, onset=T0), late=True))
+    desk.step(late, at + MIN)
+    assert desk.book.alarms[MAYBE].state is State.UNACK
+    assert desk.book.alarms[MAYBE].order == order
+    assert desk.orders.orders[order].state != "CANCELLED"

@@ -210,6 +210,31 @@ def test_late_rows_of_a_dropped_day_never_replace_its_roll_ups(
     store.close()
 
 
+def test_rows_that_came_after_a_day_whose_file_is_damaged_wait_for_it(tmp_path: Path) -> None:
+    day = D
+    early = day + 60_000 * np.arange(60)
+    late = day + 7_200_000 + 1000 * np.arange(50)
+    rows = [Samples.of([1] * len(t), t.tolist(), [2.0] * len(t)) for t in (early, late)]
+    store = DuckStore(tmp_path)
+    store.append(rows[0], [], historical=False)
+    store.seal(day)
+    store.append(rows[1], [], historical=True)
+    store.close()
+    file = next((tmp_path / "cold").glob("*.parquet"))
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    for _ in range(2):  # a restart must not forget why they wait
+        store = DuckStore(tmp_path)
+        assert (store.seal(day), store.seal_hour(day + 7_200_000)) == (0, 0)
+        assert len(store.raw(1, day, day + DAY)) == 50
+        store.close()
+    next((tmp_path / "cold").glob("*.damaged-*")).unlink()
+    file.write_bytes(whole)
+    store = DuckStore(tmp_path)
+    assert store.seal(day) == 110
+    store.close()
+
+
 def test_a_day_in_hours_has_roll_ups_before_it_is_dropped(tmp_path: Path) -> None:
     store, memory = DuckStore(tmp_path), MemoryStore()
     rows = history()[history().t < D + DAY]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from alerts.engine import Engine, PointInfo
 from alerts.engine.bind import bind
-from alerts.rules import Rule
+from alerts.rules import Rule, Stuck
 from gateway.app.backtest_held import SPEAKS, Completer
 from gateway.app.backtest_parts import OFTEN, PROOFS, Part, gap_of, parted
 from gateway.app.backtest_rules import _info, replay
@@ -136,6 +137,22 @@ def test_values_that_an_edge_did_not_send_are_judged_as_the_running_core_judges_
     found = replay(rules, points, rows, (T0, T0 + length))
     assert told(found) == told(expected)
     assert len(found) > 20
+
+
+@pytest.mark.parametrize("still_s", [1000, 1190, 1300])
+def test_what_stood_still_long_enough_is_told_however_soon_it_moves_again(still_s: int) -> None:
+    setup = load_setup(SITE)
+    stuck = next(r for r in setup.rules if isinstance(r, Stuck))
+    rule = replace(stuck, asset_kind="water", tag="x.p", gate="", time_s=900.0)
+    points = [
+        PointInfo(n, f"a/x.{x}", "a", "e", "water", f"x.{x}", 1.0, "d") for n, x in ((1, "p"), (2, "q"))
+    ]
+    said = np.arange(0, 7200, 60)  # the device speaks by another point
+    t = [3600, 3600 + still_s, *said.tolist()]
+    rows = Samples.of([1, 1, *[2] * len(said)], [T0 + 1000 * x for x in t], [5.0, 7.0, *said.tolist()])
+    found = replay([rule], points, Rows(rows), (T0, T0 + 7_200_000))
+    raised = [f.t for f in found if f.active and f.point == "a/x.p"]
+    assert raised[0] == T0 + 4_500_000
 
 
 def test_every_rule_is_in_one_part_with_the_points_that_it_needs() -> None:
