@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.adapters.csv_skipped import HINTS, REFUSED, Skipped
-from gateway.adapters.csv_times import ms_of, plain
+from gateway.adapters.csv_times import CENTURY, far, ms_of, plain, short
 from gateway.errors import BadInput
 
 F8 = NDArray[np.float64]
@@ -210,6 +210,7 @@ class _Reader:
         columns = list(zip(*rows, strict=True))
         texts = columns[self._time]
         t = self._times(texts, lines)
+        self.skipped.all("ahead", t >= CENTURY, lines, "timestamp", texts)
         values = np.column_stack([self._numbers(columns[i], lines, k) for k, i in enumerate(self._channels)])
         known = t != NO_TIME
         self._order(t, known, lines, texts)
@@ -241,6 +242,11 @@ class _Reader:
         if out is not None:
             self.skipped.all("zone", np.ones(len(out), np.bool_), lines, "timestamp", texts)
             return out
+        if short(texts):
+            raise BadInput(
+                f"{texts[0]!r} may be seconds since 1970 or a year of two digits", file=self._path,
+                line=lines[0], field="timestamp", hint=HINTS["short"],
+            )  # fmt: skip
         out = np.full(len(texts), NO_TIME, np.int64)
         naive = np.zeros(len(texts), np.bool_)
         for i, text in enumerate(texts):
@@ -305,6 +311,8 @@ class _Reader:
                 self.skipped.counts["again"] = again  # whose lines are not known any more
         if 2 * again > len(t):
             raise self._refusal("again")
+        if away := far(t):
+            self.skipped.counts["far"] = away
         names = tuple(n for n, some in zip(self.names, full, strict=True) if some)
         empty = tuple(n for n, some in zip(self.names, full, strict=True) if not some)
         values = values if full.all() else values[:, full]

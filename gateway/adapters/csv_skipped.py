@@ -51,11 +51,15 @@ REFUSED = {
 }
 """Why a file is refused, after the count."""
 HINTS = {
-    "time": "write 2026-03-01 08:15:00, with +08:00 or --tz for another zone, or ms since 1970; up to 2128",
+    "time": "write 2026-03-01 08:15:00 or 202603010815, with +08:00 or --tz for another zone, or ms since "
+    "1970; up to 2128",
     "number": "write a plain number, nothing for a gap",
     "columns": "each row needs as many columns as the header",
     "again": "write times to the second or finer, and each once",
     "zone": "write +08:00 or Z at each time or at none",
+    "ahead": "check the clock and the form of these times",
+    "far": "check the clock and the form of these times",
+    "short": "write the year with four digits: 202603010815, or ms since 1970",
 }
 WORDS = {
     "time": ("行的时间无法识别，已跳过", "rows skipped, their time cannot be read or is not of 1970 to 2128"),
@@ -67,6 +71,11 @@ WORDS = {
     "zone": (
         "行的时间没有时区，而其他行有；按 --tz 理解",
         "times name no zone while others do; taken as of --tz",
+    ),
+    "ahead": ("行的时间晚于 2100 年，请核对", "times are later than the year 2100"),
+    "far": (
+        "行的时间与其他行相隔五年以上，请核对",
+        "times lie more than five years away from all others; check the clock that wrote them",
     ),
     "sorted": ("行原先顺序颠倒，已按时间排序", "rows stood mostly backwards, put in order of time"),
 }  # fmt: skip

@@ -14,8 +14,22 @@ from gateway.model import Ms
 
 LAST: Ms = 5_000_000_000_000
 """Times are taken from 1970 up to here (2128); what lies outside is a slip of a clock or of the pen."""
-NUMBERS = ((3e8, 5e9, 1000.0), (5e9, 5e12, 1.0), (3e14, 5e15, 1e-3), (3e17, 5e18, 1e-6))
-"""What numbers may be: above, up to, and the factor to ms; s, ms, µs and ns since 1970."""
+NUMBERS = ((3e8, 5e9, 1000.0), (3e11, 5e12, 1.0), (3e14, 5e15, 1e-3), (3e17, 5e18, 1e-6))
+"""What numbers may be: above, up to, and the factor to ms; s, ms, µs and ns since 1970.
+Milliseconds begin in 1979: numbers of twelve and fourteen digits that are read as `DIGITS` lie below and
+above them."""
+DIGITS = re.compile(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?")
+"""YYYYMMDDhhmm[ss], as loggers write it."""
+SHORT = re.compile(r"\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d")
+"""YYMMDDhhmm: ten digits, as many as seconds since 1970 have."""
+SHORT_FROM = 10
+"""So many times that could all be `SHORT` are no seconds by chance: one of seconds in 200 could."""
+AHEAD = 2_000_000_000
+"""From here on (2033) a single number that could be `SHORT` is not taken for seconds."""
+CENTURY: Ms = 4_102_444_800_000
+"""2100-01-01: times from here on are told."""
+FAR_MS: Ms = 5 * 366 * 86_400_000
+"""A hole longer than this parts times from those that they are far from."""
 PADDED = re.compile(
     r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?"
     r"(?:[ T]+(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:[.,](\d{1,6})\d*)?)?)?\s*(Z|z|[+-]\d\d:?\d\d)?"
@@ -26,6 +40,11 @@ PADDED = re.compile(
 def ms_of(text: str, zone: tzinfo) -> tuple[Ms, bool | None]:
     """(ms UTC, whether it names its zone; None for a number). Raises ValueError, OverflowError."""
     text = text.strip()
+    digits = DIGITS.fullmatch(text)
+    if digits:
+        year, month, day, hour, minute, second = (int(part or 0) for part in digits.groups())
+        moment = datetime(year, month, day, hour, minute, second, tzinfo=zone)
+        return _within(round(moment.timestamp() * 1000)), False
     try:
         number = float(text)
     except ValueError:
@@ -36,6 +55,22 @@ def ms_of(text: str, zone: tzinfo) -> tuple[Ms, bool | None]:
         if above < number <= upto:
             return _within(math.floor(number * factor + 0.5)), None
     raise ValueError(text)
+
+
+def short(texts: Sequence[str]) -> bool:
+    """Whether these may be years of two digits (`2603010815`) just as well as seconds since 1970."""
+    if not all(SHORT.fullmatch(text.strip()) for text in texts):
+        return False
+    return len(texts) >= SHORT_FROM or any(int(text) >= AHEAD for text in texts)
+
+
+def far(t: NDArray[np.int64]) -> int:
+    """How many times lie behind or before a hole of more than five years: the smaller side of the longest."""
+    if len(t) < 3 or int(t.max()) - int(t.min()) <= FAR_MS:
+        return 0
+    holes = np.diff(np.sort(t))
+    at = int(holes.argmax())
+    return min(at + 1, len(t) - at - 1) if holes[at] > FAR_MS else 0
 
 
 def plain(texts: Sequence[str], zone: tzinfo) -> NDArray[np.int64] | None:

@@ -44,6 +44,8 @@ def put(folder: Path, text: str, encoding: str = "utf-8") -> Path:
         ('"timestamp","value"\n"2026-03-01 08:00:00","1.5"\n"2026-03-01 08:01:00","2,5"\n', "utf-8"),
         ("timestamp,value,time\n2026/3/1 8:00,1.5,x\n2026年3月1日 8:01,2.5,y\n", "utf-8"),
         (f"timestamp,value\n{T0}000,1.5\n{T0 + 60_000}000000,2.5\n", "utf-8"),
+        ("timestamp,value\n202603010800,1.5\n202603010801,2.5\n", "utf-8"),
+        ("20260301080000,1.5\n20260301080100,2.5\n", "utf-8"),
         (f"timestamp,value\n{T0 // 1000}.0,1.5\n{T0 // 1000 + 60}.0,2.5\n", "utf-8"),
     ],
 )
@@ -132,6 +134,13 @@ def test_labels_and_ignored_columns_are_no_channels(tmp_path: Path) -> None:
             GOOD + '"2026-03-01 08:02:00,1\n2026-03-01 08:03:00,2\n',
             "x.csv:4: the row that begins here is no CSV",
         ),
+        ("timestamp,value\n202613010800,1\n202603012560,2\n", "x.csv:2: timestamp: 2 of 2 rows"),
+        ("timestamp,value\n2.02603E+11,1\n202603010801.5,2\n", "x.csv:2: timestamp: 2 of 2 rows"),
+        ("timestamp,value\n2603010815,1\n2603010816,2\n", "x.csv:2: timestamp: '2603010815' may be seconds"),
+        (
+            "timestamp,value\n" + "".join(f"18030108{n},1\n" for n in range(10, 40)),
+            "x.csv:2: timestamp: '1803010810' may be seconds",
+        ),
         ("timestamp,value\nnan,1\ninf,2\n", "x.csv:2: timestamp: 2 of 2 rows"),
     ],
 )
@@ -140,6 +149,27 @@ def test_what_cannot_be_read_is_refused_with_line_and_column(tmp_path: Path, tex
         read_table(put(tmp_path, text))
     assert said in str(refused.value)
     assert refused.value.hint or "no rows" in said
+
+
+def test_digits_are_of_the_zone_that_is_named_and_seconds_stay_seconds(tmp_path: Path) -> None:
+    table = read_table(put(tmp_path, "t,v\n202603010800,1\n202603010801,2\n"), ZoneInfo("Asia/Shanghai"))
+    assert table.t.tolist() == [T0 - 8 * 3_600_000, T0 - 8 * 3_600_000 + 60_000]
+    start = 1_801_010_000  # reads as 2018-01-01 00:00 too, but half of the next hundred do not
+    table = read_table(put(tmp_path, "t,v\n" + "".join(f"{start + n},{n}\n" for n in range(100))))
+    assert table.t.tolist() == [(start + n) * 1000 for n in range(100)]
+    assert table.skipped.counts == {}
+
+
+def test_times_of_another_age_are_told(tmp_path: Path) -> None:
+    rows = [f"2026-03-01 08:{n:02d}:00,{n}" for n in range(30)]
+    rows[0] = "1999-01-01 00:00:00,0"
+    table = read_table(put(tmp_path, "timestamp,value\n" + "\n".join(rows)))
+    assert table.skipped.counts == {"far": 1}
+    rows[0], rows[29] = "2026-03-01 08:00:00,0", "2111-01-01 00:00:00,9"
+    table = read_table(put(tmp_path, "timestamp,value\n" + "\n".join(rows)))
+    assert table.skipped.counts == {"ahead": 1, "far": 1}
+    assert table.skipped.first["ahead"] == [(31, "timestamp", "2111-01-01 00:00:00")]
+    assert set(table.skipped.counts) <= set(WORDS)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
