@@ -102,7 +102,8 @@ def _usable(timestamps: ArrayLike, values: ArrayLike, zone: tzinfo | None) -> tu
             field="timestamps",
             hint="sort the series by time and keep one value for each",
         )
-    wall = t + (shift if shift is not None else _offsets(t, zone))
+    unsaid = shift == UNSAID
+    wall = t + np.where(unsaid, _offsets(t, zone) if unsaid.any() else 0, shift)
     return t, v, fresh & np.isfinite(v), wall
 
 
@@ -205,8 +206,14 @@ def _offsets(t: I8, zone: tzinfo | None) -> I8:
     return out
 
 
-def _times(timestamps: ArrayLike) -> tuple[I8, I8 | None]:
-    """(ms since 1970, offset of the clock that they were written by, None where they do not say it)."""
+def _times(timestamps: ArrayLike) -> tuple[I8, I8]:
+    """(ms since 1970, offset of the clock that each was written by; UNSAID where it does not say it)."""
+    t, shift = _read(timestamps)
+    return t, np.full(len(t), UNSAID, np.int64) if shift is None else shift
+
+
+def _read(timestamps: ArrayLike) -> tuple[I8, I8 | None]:
+    """See `_times`; None where none of them says it."""
     raw = np.asarray(timestamps)
     if raw.ndim != 1:
         raise BadInput(f"{raw.ndim} dimensions instead of one", field="timestamps", hint="score one series")
@@ -236,8 +243,7 @@ def _times(timestamps: ArrayLike) -> tuple[I8, I8 | None]:
         both = np.asarray([_ms(x) for x in items], np.int64).reshape(-1, 2)
     except (TypeError, ValueError):
         raise _odd_one(items, "timestamps", _ms, "ISO 8601, such as 2026-03-01 08:15:00") from None
-    said = both[:, 1] != UNSAID
-    return both[:, 0], np.where(said, both[:, 1], 0) if said.any() else None
+    return both[:, 0], both[:, 1]
 
 
 def _ms(item: Any) -> tuple[Ms, Ms]:

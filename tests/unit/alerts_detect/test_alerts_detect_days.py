@@ -166,6 +166,15 @@ def test_files_go_by_the_clock_that_their_times_tell() -> None:
     assert score(np.asarray(aware, object), v, zone=SHANGHAI).tolist() == score(ms, v).tolist(), (
         "a time's own offset counts"
     )
+    mixed = [text if n == len(ms) - 1 else int(t) for n, (t, text) in enumerate(zip(ms, said, strict=True))]
+    utc = [*mixed[:-1], datetime.fromtimestamp(int(ms[-1]) / 1000, UTC).isoformat()]
+    for times in (mixed, utc):
+        found = score(np.asarray(times, object), v, zone=SHANGHAI).tolist()
+        assert found[:-1] == score(ms, v, zone=SHANGHAI).tolist()[:-1], "a later row changes no score"
+    wall = wall[:-1] + said[-1:]  # texts without an offset are of UTC, told on the clock of the zone
+    found = score(wall[:-1], v[:-1], zone=SHANGHAI).tolist()
+    assert any(found)
+    assert score([*wall[:-1], f"{wall[-1][:10]}T23:59:59Z"], v, zone=SHANGHAI).tolist()[:-1] == found
     expected, _ = expectations(ms, v, zone=SHANGHAI)
     sunday = (WEEKS * 7 - 1) * 24 + 12
     assert abs(expected[sunday] - 4.0) < 2.0
