@@ -167,17 +167,23 @@ class StaffBook:
 
     def _estate(self, person: str) -> str:
         """Where the person is stationed or, without a record, planned for a shift; else the first estate."""
+        return self._station(person) or next(iter(self.firms), "")
+
+    def _station(self, person: str) -> str:
+        """The person's own estate; "" of whoever works in all of them, or nobody knows where."""
         planned = (s.estate for s in self._plan.shifts if s.estate and person in dict(s.people))
-        return self.staff.person(person).estate or next(planned, next(iter(self.firms), ""))
+        return self.staff.person(person).estate or next(planned, "")
 
     def _works(self, cmd: Command, person: str) -> bool:
         """Whether the person could be asked: exists, works within the caller's scope, is no screen or office.
 
-        Where no records are kept, everybody who exists may be.
+        Where no records are kept, everybody who exists may be. Whoever belongs to no estate
+        is within every scope.
         """
         planned = any(person in dict(s.people) for s in self._plan.shifts)
         known = planned or person in self.staff.people or not self.staff.people
-        return person in self.names and known and self._sees(cmd, self._estate(person))
+        station = self._station(person)
+        return person in self.names and known and (not station or self._sees(cmd, station))
 
     def _sees(self, cmd: Command, estate: str) -> bool:
         return cmd.actor.scope.allows(firm=self.firms.get(estate, ""), estate=estate)

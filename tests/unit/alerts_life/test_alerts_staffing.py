@@ -347,3 +347,16 @@ def test_nobody_stands_in_who_works_elsewhere_or_is_a_screen() -> None:
     assert event.kind == "leave.asked"
     with pytest.raises(BadInput, match="years ahead"):
         book.command(cmd("leave.ask", "li", MONDAY, near, start=2**52, end=2**52 + DAY))
+
+
+@pytest.mark.parametrize("shift", [None, {"duty": "TE", "people": ["zhao"]}])
+def test_who_belongs_to_no_estate_stands_in_in_every_one(shift: dict[str, Any] | None) -> None:
+    """Nobody kept a record of Zhao, who is on no shift or on one of all estates."""
+    own = [{"duty": "CR", "people": [p], "estate": e} for p, e in (("li", "e2"), ("wu", "e1"))]
+    book = make([*own, *([shift] if shift else [])])
+    second = replace(LIFT_TECH, scope=Scope(estates=frozenset({"e2"})))
+    data = {"start": MONDAY + 2 * DAY, "end": MONDAY + 3 * DAY}
+    with pytest.raises(BadInput, match="cannot stand in"):
+        book.command(cmd("leave.ask", "li", MONDAY, second, **data, stand_in="wu"))
+    (event,), _ = book.command(cmd("leave.ask", "li", MONDAY, second, **data, stand_in="zhao"))
+    assert (event.estate, event.data["stand_in"]) == ("e2", "zhao")
