@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Container
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request
@@ -13,7 +14,7 @@ from alerts.cases import MOST_PAPERS, SLOTS, missing
 from dashboards.api.acting import carry_out
 from dashboards.api.bodies import Act, Body, Reason, example
 from dashboards.api.deps import Caller, need, reply, shows
-from dashboards.api.photos import IMAGES, Sha, files_of, original
+from dashboards.api.photos import IMAGES, Sha, files_of, keep_for, kept_for, original
 from dashboards.images import MAX_PHOTO, sniff
 from dashboards.problems import Problem
 from gateway.errors import NotFound
@@ -135,7 +136,7 @@ async def paper(id: str, request: Request, caller: Annotated[Caller, Depends(nee
     media = media_of(data)
     if media is None or len(data) > MAX_PHOTO:
         raise Problem(422, "problem.paper")
-    sha = await asyncio.to_thread(files_of(caller.web).put, data)
+    sha = await keep_for(caller.web, f"case/{id}", data)
     return reply({"sha256": sha, "size": len(data), "media": media})
 
 
@@ -146,16 +147,27 @@ async def fill(
     request: Request,
     caller: Annotated[Caller, Depends(need("case.fill"))],
 ) -> Response:
-    """Fill a slot with words and papers that were uploaded before; what stood there is replaced."""
-    await _case(caller, id)
-    files = [await _kept(caller, p) for p in body.files]
+    """Fill a slot with words and papers that were uploaded before; what stood there is replaced.
+
+    Papers are those that were uploaded to this case, or that it holds, and the photos of its order.
+    """
+    found, order = await _case(caller, id)
+    own = {f["sha256"] for held in found.get("slots", {}).values() for f in held["files"]}
+    own |= {p["sha256"] for p in order.get("photos") or ()}
+    files = [await _kept(caller, id, p, own) for p in body.files]
     return await carry_out(caller, request, "case.fill", id, body, "files", files=files)
 
 
-async def _kept(caller: Caller, paper: Paper) -> dict[str, Any]:
-    """What is known of a paper by its bytes. Raises Problem 422 when nobody has uploaded it."""
+async def _kept(caller: Caller, case_id: str, paper: Paper, own: Container[str]) -> dict[str, Any]:
+    """What is known of a paper by its bytes. Raises Problem 422 when nobody has uploaded it to this case.
+
+    own: hashes that belong to the case already. Another's paper is not given out by naming its hash.
+    """
     try:
-        data = await asyncio.to_thread(files_of(caller.web).get, paper.sha256)
+        if paper.sha256 in own:
+            data = await asyncio.to_thread(files_of(caller.web).get, paper.sha256)
+        else:
+            data = await kept_for(caller.web, f"case/{case_id}", paper.sha256)
     except NotFound as e:
         raise Problem(422, "problem.no_paper") from e
     named = {"name": paper.name} if paper.name else {}

@@ -13,7 +13,7 @@ from dashboards.api.alarms import known_person
 from dashboards.api.bodies import ReasonBody
 from dashboards.api.bodies_life import HazardAssign, HazardBody, HazardFix, HazardNote
 from dashboards.api.deps import Caller, need, reply, shows
-from dashboards.api.photos import IMAGES, Sha, files_of, original
+from dashboards.api.photos import IMAGES, Sha, files_of, keep_for, kept_for, original
 from dashboards.i18n import catalogue
 from dashboards.images import photo_media
 from dashboards.problems import Problem
@@ -97,10 +97,10 @@ async def assign(
 
 @router.post("/{id}/fix", summary="A hazard is fixed", responses=shows({"hazard": EXAMPLE}))
 async def fix(body: HazardFix, act: Annotated[Acting, Depends(acting("hazard", "hazard.fix"))]) -> Response:
-    """Fixed, with proof; a second person verifies it. Its photos are uploaded before."""
+    """Fixed, with proof; a second person verifies it. Its photos are uploaded to it before."""
     for sha in body.files:
         try:
-            await asyncio.to_thread(files_of(act.caller.web).get, sha)
+            await kept_for(act.caller.web, f"hazard/{act.subject}", sha)
         except NotFound as e:
             raise Problem(422, "problem.no_photo") from e
     return await act.do(body)
@@ -113,7 +113,7 @@ async def add_photo(
     """Keep the body as it is (JPEG, PNG or WebP, at most 12 MiB); `fix` names it by its hash."""
     data = await request.body()
     media = photo_media(data)
-    sha = await asyncio.to_thread(files_of(act.caller.web).put, data)
+    sha = await keep_for(act.caller.web, f"hazard/{act.subject}", data)
     return reply({"sha256": sha, "size": len(data), "media": media})
 
 

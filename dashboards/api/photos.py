@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -37,6 +38,26 @@ def files_of(web: Web) -> FileStore:
     if web.options.files is None:
         raise Problem(503, "problem.later")
     return web.options.files
+
+
+async def keep_for(web: Web, subject: str, data: bytes) -> str:
+    """Keep a file that was uploaded for a subject (`case/c1`), and that it was; its SHA-256."""
+    store = files_of(web)
+    sha = await asyncio.to_thread(store.put, data)
+    await asyncio.to_thread(store.put, _note(subject, sha))
+    return sha
+
+
+async def kept_for(web: Web, subject: str, sha256: str) -> bytes:
+    """The bytes of a file that was uploaded for this subject. Raises NotFound for every other one."""
+    store = files_of(web)
+    await asyncio.to_thread(store.get, hashlib.sha256(_note(subject, sha256)).hexdigest())
+    return await asyncio.to_thread(store.get, sha256)
+
+
+def _note(subject: str, sha256: str) -> bytes:
+    # Nobody can upload one: it is neither a picture nor a PDF.
+    return f"Steward: uploaded for {subject}: {sha256}\n".encode()
 
 
 @router.post(

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from dashboards.web import WebOptions
 from gateway.adapters.attachments import Attachments
+from gateway.ports.state import Commit
 from tests.support.web_site import HASHER, Build
 
+EN = {"Accept-Language": "en"}
 PDF = b"%PDF-1.7 survey %%EOF"
 
 
@@ -35,6 +37,32 @@ async def test_what_a_slot_says_of_a_paper_comes_from_its_bytes(build: Build, tm
     assert command.data["files"] == [up | {"name": "survey.pdf"}]
     assert up["media"] == "application/pdf"
     assert (await lead.get(f"/api/v1/cases/c1/papers/{up['sha256']}")).status_code == 404, "in no slot yet"
+    await lead.aclose()
+
+
+async def test_a_paper_or_photo_of_others_fills_no_slot_but_those_of_the_order_do(
+    build: Build, tmp_path: Path
+) -> None:
+    site = build(WebOptions(hasher=HASHER, files=Attachments(tmp_path / "a")))
+    store, state = Attachments(tmp_path / "a"), site.desk.state
+    foreign, photo, held = (store.put(PDF + word) for word in (b"other", b"photo", b"held"))
+    case, order = (dict(state.record(kind, id_) or {}) for kind, id_ in (("case", "c1"), ("order", "o1")))
+    case |= {"order": "o1", "slots": {"plan": {"files": [{"sha256": held}]}}}
+    order["photos"] = [{"sha256": photo, "kind": "before"}]
+    records = [("case", "c1", case["estate"], case), ("order", "o1", order["estate"], order)]
+    state.commit(Commit(records=[*records, ("case", "c2", case["estate"], case | {"id": "c2", "slots": {}})]))
+    lead = await site.login("supervisor")
+    body = {"slot": "survey", "text": "both pumps"}
+    elsewhere = (await lead.post("/api/v1/cases/c2/papers", content=PDF)).json()["sha256"]
+    for sha in (foreign, elsewhere):
+        refused = await lead.post(
+            "/api/v1/cases/c1/fill", json=body | {"files": [{"sha256": sha}]}, headers=EN
+        )
+        assert (refused.status_code, "upload it first" in refused.json()["detail"]) == (422, True)
+    assert not [c for c in site.desk.commands if c.kind == "case.fill"]
+    assert (await lead.post("/api/v1/cases/c1/papers", content=PDF)).json()["sha256"] == elsewhere
+    files = [{"sha256": sha} for sha in (elsewhere, photo, held)]
+    assert (await lead.post("/api/v1/cases/c1/fill", json=body | {"files": files})).status_code == 200
     await lead.aclose()
 
 
