@@ -46,6 +46,7 @@ from gateway.app.heartbeat import heartbeat
 from gateway.app.housekeeping import keep_house
 from gateway.app.matrix_view import MatrixView
 from gateway.app.people import names_of
+from gateway.app.policy import rules_knowing
 from gateway.app.settings import Settings
 from gateway.app.setup import Setup
 from gateway.core.desk import CoreDesk
@@ -135,7 +136,7 @@ async def _serve(
     host = options.host or setup.site.file.web.host
     core = Core(
         Parts(
-            setup.site, clock, bus, state, samples, setup.rules, dispatch,
+            setup.site, clock, bus, state, samples, rules_knowing(setup.rules, settings.years), dispatch,
             acts.sender(setup, options.data, state, clock), options.data, acts.edges.command,
             setup.device_of, setup.assets, setup.points, _plain(setup, options, host), setup.virtual,
         )

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import date
 from importlib.resources import files
 from typing import Any
 
 from alerts.calendars import Roster, default_calendars
 from alerts.checklists import Templates, templates_of
+from alerts.detect.days import dates
 from alerts.matrix import EVENTS, DutyRole, Row
 from alerts.matrix_proof import Hole
 from alerts.matrix_rows import roles_of, rows_of
 from alerts.plans_state import PlanTemplate, plan_templates_of
-from alerts.rules import Rule, rule_from_dict
+from alerts.rules import Baseline, Rule, rule_from_dict
 from alerts.ruleset import RuleSet, merge
 from alerts.years import CN_2026, Years, years_of
 from gateway.config import yamlmarks
@@ -75,9 +78,33 @@ def _at_site(data: Mapping[str, Any], site: Site) -> Mapping[str, Any]:
             known = years_of(site.file.calendars)
         except BadInput:  # told where calendars are read
             known = Years()
-        later = {"holidays": known.holidays - CN_2026.holidays, "workdays": known.workdays - CN_2026.workdays}
-        more |= {k: "|".join(sorted(d.isoformat() for d in v)) for k, v in later.items() if v}
+        more |= {k: _written(v) for k, v in _later(known).items() if v}
     return more | dict(data)
+
+
+def _later(known: Years) -> dict[str, frozenset[date]]:
+    """What is known beside the year that is built in."""
+    return {
+        "holidays": known.holidays - CN_2026.holidays,
+        "workdays": known.workdays - CN_2026.workdays,
+    }
+
+
+def _written(days: Iterable[date]) -> str:
+    return "|".join(sorted(d.isoformat() for d in days))
+
+
+def rules_knowing(rules: RuleSet, known: Years) -> RuleSet:
+    """The rules that go by the public calendar with the years that were entered on the pages, too."""
+    later = _later(known)
+
+    def knowing(rule: Rule) -> Rule:
+        if not isinstance(rule, Baseline) or rule.calendar != "china":
+            return rule
+        holidays = _written(dates(rule.holidays) | later["holidays"])
+        return replace(rule, holidays=holidays, workdays=_written(dates(rule.workdays) | later["workdays"]))
+
+    return RuleSet(tuple(knowing(r) for r in rules))
 
 
 def _override_faults(site: Site, at: Path_, change: Mapping[str, Any], ids: list[str]) -> Iterator[BadInput]:

@@ -18,6 +18,7 @@ from alerts.matrix_csv import Sheet, difference, import_matrix, numbered
 from alerts.matrix_proof import Hole, lost, proof
 from alerts.matrix_rows import row_dict
 from alerts.staffing import StaffBook
+from alerts.years import Years
 from gateway.app import people
 from gateway.app.dispatch import matrix_of
 from gateway.app.setup import Setup
@@ -284,6 +285,11 @@ class Settings:
         return ("matrix_edition", f"{number:06d}", "", body)
 
     # ── the start ─────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def years(self) -> Years:
+        """The public calendar that holds."""
+        return self._book.years
 
     def restore(self, now: Ms = 0) -> None:
         """Let what is stored hold; on the first start store what the site file says."""

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from alerts.detect.days import HOURS, OFF, WORK
 from alerts.rules import Baseline
+from alerts.years import years_of
 from gateway.app import policy
 from gateway.config.site import load_site
 from gateway.errors import BadInput
@@ -48,6 +49,22 @@ def test_years_of_the_site_file_are_known_to_its_rules(tmp_path: Path) -> None:
     for rule in baselines(tmp_path, YEAR):
         days = ("2026-10-01", "2027-02-10", "2027-02-14", "2027-02-15")
         assert [kind(rule, day) for day in days] == [OFF, OFF, WORK, WORK]
+
+
+def test_years_entered_on_the_pages_are_known_to_the_rules_too(tmp_path: Path) -> None:
+    baselines(tmp_path, YEAR)
+    rules = policy.rules_of(load_site(tmp_path / "site.yaml"), [])
+    entered = years_of([{"year": 2028, "holidays": ["2028-01-26"], "workdays": ["2028-01-22"]}])
+    knowing = policy.rules_knowing(rules, entered)
+    assert [r.id for r in knowing] == [r.id for r in rules]
+    for before, after in zip(rules, knowing, strict=True):
+        if not isinstance(before, Baseline):
+            assert after is before
+            continue
+        assert isinstance(after, Baseline)
+        assert after.meaning == before.meaning, "nothing that was learnt is lost"
+        assert after.holidays == f"{before.holidays}|2028-01-26"
+        assert after.workdays == f"{before.workdays}|2028-01-22"
 
 
 def test_a_rule_may_have_a_clock_of_its_own(tmp_path: Path) -> None:

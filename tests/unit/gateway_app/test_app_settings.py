@@ -12,9 +12,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from alerts.desk import Dispatch, Outcome
+from alerts.detect.days import HOURS
 from alerts.matrix_csv import export_matrix
+from alerts.rules import Baseline
 from gateway.adapters.state import SqlState, open_state
 from gateway.app.dispatch import make_dispatch
+from gateway.app.policy import rules_knowing
 from gateway.app.settings import Settings
 from gateway.app.setup import Setup, load_setup
 from gateway.errors import StewardError
@@ -261,6 +264,10 @@ def test_a_changed_calendar_holds_for_shifts_and_bands_at_once(rig: Rig) -> None
     assert rig.dispatch.orders.matrix.week.minute(monday) != before
     again = Rig(rig.setup, rig.state)
     assert not again.dispatch.announcer.roster.on_duty("FM", "home", monday), "as after a start"
+    rules = rules_knowing(again.setup.rules, again.settings.years)
+    days = {r.days for r in rules if isinstance(r, Baseline)}
+    assert days
+    assert all(d.sure(monday) and d.slot(monday) >= HOURS for d in days), "and what is usual follows it"
 
 
 @pytest.mark.parametrize(
