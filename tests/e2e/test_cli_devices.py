@@ -32,7 +32,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dic
 def test_it_says_where_each_device_is(served: tuple[Path, dict[str, Any]]) -> None:
     folder, facts = served
     assert facts["ready"] is True
-    assert len(facts["devices"]) == 20
+    assert len(facts["devices"]) == 21
     pump = next(d for d in facts["devices"] if d["asset"] == "ws-1")
     assert {"asset", "profile", "endpoint", "unit"} <= pump.keys()
     assert pump["endpoint"].startswith("tcp://127.0.0.1:")

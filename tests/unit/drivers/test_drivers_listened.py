@@ -226,7 +226,8 @@ async def test_a_fire_device_and_the_driver_count_the_same_frames_both_ways() ->
         for n in range(5):
             await device.confirmed(device.part(n, 2, "大厅"))
         await device.confirmed(device.private(9, b"\x01abc"))
-        damaged = message(900, CONFIRM, ONE, b"", device._local())[:-3] + b"\x00##"
+        whole = message(900, CONFIRM, ONE, b"", device._local())
+        damaged = whole[:-3] + bytes([whole[-3] ^ 0xFF]) + b"##"
         device.raw(damaged)
         device.raw(message(901, RESPONSE, "999999999999", b"", device._local()))
         await device.confirmed(device.beat())

@@ -166,7 +166,7 @@ async def test_probe_of_a_bus() -> None:
         driver = RtuDriver(RtuOptions(port=device.options["port"], baud=115200), SystemClock())
         reply = device.reply
         device.reply = lambda request: reply(request) if request[0] in (2, 4) else []  # type: ignore[method-assign]
-        found = await scan(driver, range(1, 6), [Block(0, "holding", 0, 1)], 0.03)
+        found = await scan(driver, range(1, 6), [Block(0, "holding", 0, 1)], 0.3)
         await driver.close()
     assert [f.unit for f in found] == [2, 4]
 
