@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -106,7 +106,7 @@ def test_unknown_values_are_a_dash_and_the_zone_is_the_sites(rule: Make) -> None
 def test_a_kind_without_a_sentence_is_a_mistake(rule: Make) -> None:
     f = Finding("r", "a/x.p", "a", "e", NOON, NOON, True)
     base = rule(kind="digital", tag="x.p")
-    bare = Rule(**{k: getattr(base, k) for k in Rule.__dataclass_fields__})
+    bare = Rule(**{f.name: getattr(base, f.name) for f in fields(Rule)})
     with pytest.raises(AssertionError, match="digital"):
         sentence(f, bare)
     assert sentence(replace(f, active=False), bare)["en"].startswith("Name: over")
